@@ -1,0 +1,56 @@
+"""What a running node may ask of the engine. Nodes reach streaming, progress and services through this and nothing else.
+
+Implemented by `demand`; a double for tests lives in `graphport.testing`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import logging
+
+
+class _Common(Protocol):
+    @property
+    def node_id(self) -> str:
+        """Id of the running node in its graph."""
+
+    @property
+    def node_type(self) -> str:
+        """Type of the running node."""
+
+    @property
+    def cancelled(self) -> bool:
+        """True once nobody waits for the result any more. Long work in threads should look and return early."""
+
+    @property
+    def log(self) -> logging.Logger:
+        """A logger whose records reach the BEAM's Logger with the node's id."""
+
+    def service(self, name: str) -> Any:
+        """The service the app injected under that name.
+
+        Raises:
+            GraphportError: `backend_unavailable` if there is none of that name.
+        """
+
+
+class RunContext(_Common, Protocol):
+    """Given to `async` and `inline` nodes. All methods run on the event loop's thread."""
+
+    async def stream(self, port: str, chunk: Any) -> None:
+        """Send a chunk of a streamed output to every demand that listens.
+
+        Waits, without blocking the loop, while the receiver is slow.
+
+        Raises:
+            NodeError: `undeclared_output` if the spec does not declare the port as streamed.
+        """
+
+
+class ThreadRunContext(_Common, Protocol):
+    """Given to `thread` nodes. May be called from the node's own thread only."""
+
+    def stream(self, port: str, chunk: Any) -> None:
+        """Like `RunContext.stream`, blocking the calling thread while the receiver is slow."""

@@ -1,0 +1,88 @@
+"""Frames: four bytes of big-endian length, then the payload.
+
+`FrameSplitter` cuts a stream of reads into payloads; `join` makes frames of packed messages, several messages in one
+batch frame. Pure. Called by `server.pipe`.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Final
+
+from graphport.core.errors import WireError
+from graphport.wire.limits import MAX_FRAME_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_LENGTH: Final = struct.Struct(">I")
+# A batch is closed at this size: large enough to amortise the BEAM's work per frame, small enough not to hold it.
+BATCH_BYTES: Final = 65_536
+
+
+class FrameSplitter:
+    """Collects reads and gives out whole payloads. Keeps at most one unfinished frame."""
+
+    __slots__ = ("_buffer",)
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take one read; return the payloads it completes, in order.
+
+        Raises:
+            WireError: `bad_frame` if a length is over `MAX_FRAME_BYTES`. The splitter is of no use after that.
+        """
+        if self._buffer:
+            self._buffer += data
+            data = bytes(self._buffer)
+        position, end, payloads = 0, len(data), []
+        while end - position >= 4:
+            (length,) = _LENGTH.unpack_from(data, position)
+            if length > MAX_FRAME_BYTES:
+                raise WireError(
+                    f"a frame of {length} bytes; at most {MAX_FRAME_BYTES} are taken", code="bad_frame"
+                )
+            if end - position - 4 < length:
+                break
+            payloads.append(data[position + 4 : position + 4 + length])
+            position += 4 + length
+        if position or not self._buffer:
+            self._buffer = bytearray(data[position:])
+        return payloads
+
+
+def join(messages: Iterable[bytes]) -> tuple[list[bytes], int]:
+    """Frames holding the packed messages in order, as pieces to write, and the sum of payload bytes.
+
+    A lone message is a frame of its own; neighbours share batch frames of about `BATCH_BYTES`.
+    """
+    pieces: list[bytes] = []
+    batch: list[bytes] = []
+    batch_bytes = payload_bytes = 0
+    for message in messages:
+        if batch and batch_bytes + len(message) > BATCH_BYTES:
+            payload_bytes += _close_batch(pieces, batch, batch_bytes)
+            batch, batch_bytes = [], 0
+        batch.append(message)
+        batch_bytes += len(message)
+    if batch:
+        payload_bytes += _close_batch(pieces, batch, batch_bytes)
+    return pieces, payload_bytes
+
+
+def _close_batch(pieces: list[bytes], batch: list[bytes], batch_bytes: int) -> int:
+    count = len(batch)
+    if count == 1:
+        head = b""
+    elif count < 16:
+        head = bytes((0x90 | count,))
+    elif count < 65536:
+        head = b"\xdc" + count.to_bytes(2, "big")
+    else:
+        head = b"\xdd" + count.to_bytes(4, "big")
+    length = len(head) + batch_bytes
+    pieces.append(_LENGTH.pack(length) + head)
+    pieces.extend(batch)
+    return length
