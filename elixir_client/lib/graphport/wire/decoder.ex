@@ -1,0 +1,174 @@
+defmodule Graphport.Wire.Decoder do
+  # MessagePack to terms, as PROTOCOL.md §2 has it. Pure; makes no atom but the fixed ones below; never raises.
+  #
+  # One function with a clause per first byte, all calls in tail position and the open containers on an explicit
+  # stack, so that the match context of the frame lives from the first byte to the last and no depth of nesting
+  # grows the process stack. Called by `Messages`, in the engine owner, once for each frame.
+  @moduledoc false
+
+  import Graphport.Wire.Limits
+
+  alias Graphport.Error
+  alias Graphport.Wire.{Extension, Utf8}
+
+  @compile {:inline, put_text: 6, put_bytes: 6, text: 1, open: 8}
+  @compile :inline_list_funcs
+
+  # Texts shorter than this are copied out of the frame: a token somebody keeps must not keep 64 KiB alive.
+  @copied_below_bytes 64
+
+  @doc "The one value that `frame` holds."
+  @spec decode(binary) :: {:ok, term} | {:error, Error.t()}
+  def decode(frame) when is_binary(frame), do: go(frame, [], 1, [], 0)
+
+  # go(rest, acc, left, outer, depth): acc holds the values read of the innermost open container, in reverse; left
+  # says how many are still to come; outer is the stack [kind, acc, left | outer] of the containers around it.
+  defp go(<<rest::bits>>, acc, 0, [kind, outer_acc, left | outer], depth) do
+    case close(kind, acc) do
+      {:error, text} -> bad(text)
+      {:ok, value} -> go(rest, [value | outer_acc], left, outer, depth - 1)
+    end
+  end
+
+  defp go(<<>>, [value], 0, [], _depth), do: {:ok, value}
+  defp go(<<_, _::bits>>, [_value], 0, [], _depth), do: bad("bytes after the value")
+
+  for byte <- 0x00..0x7F do
+    defp go(<<unquote(byte), rest::bits>>, acc, left, outer, depth),
+      do: go(rest, [unquote(byte) | acc], left - 1, outer, depth)
+  end
+
+  for size <- 0..15 do
+    defp go(<<unquote(0x80 + size), rest::bits>>, acc, left, outer, depth),
+      do: open(rest, :map, unquote(size * 2), acc, left, outer, depth, unquote(size))
+
+    defp go(<<unquote(0x90 + size), rest::bits>>, acc, left, outer, depth),
+      do: open(rest, :list, unquote(size), acc, left, outer, depth, unquote(size))
+  end
+
+  for size <- 0..31 do
+    defp go(<<unquote(0xA0 + size), text::binary-size(unquote(size)), rest::bits>>, acc, left, outer, depth),
+      do: put_text(text, rest, acc, left, outer, depth)
+  end
+
+  defp go(<<0xC0, rest::bits>>, acc, left, outer, depth), do: go(rest, [nil | acc], left - 1, outer, depth)
+  defp go(<<0xC2, rest::bits>>, acc, left, outer, depth), do: go(rest, [false | acc], left - 1, outer, depth)
+  defp go(<<0xC3, rest::bits>>, acc, left, outer, depth), do: go(rest, [true | acc], left - 1, outer, depth)
+
+  for {byte, bits} <- [{0xC4, 8}, {0xC5, 16}, {0xC6, 32}] do
+    defp go(<<unquote(byte), n::unquote(bits), data::binary-size(n), rest::bits>>, acc, left, outer, depth),
+      do: put_bytes(data, rest, acc, left, outer, depth)
+  end
+
+  for {byte, bits} <- [{0xC7, 8}, {0xC8, 16}, {0xC9, 32}] do
+    defp go(<<unquote(byte), n::unquote(bits), t::signed, data::binary-size(n), rest::bits>>, acc, left, outer, d),
+      do: extension(t, data, rest, acc, left, outer, d)
+  end
+
+  defp go(<<0xCA, value::float-32, rest::bits>>, acc, left, outer, depth),
+    do: go(rest, [value | acc], left - 1, outer, depth)
+
+  defp go(<<0xCA, sign::1, 0xFF, fraction::23, rest::bits>>, acc, left, outer, depth),
+    do: go(rest, [not_finite(sign, fraction) | acc], left - 1, outer, depth)
+
+  defp go(<<0xCB, value::float-64, rest::bits>>, acc, left, outer, depth),
+    do: go(rest, [value | acc], left - 1, outer, depth)
+
+  defp go(<<0xCB, sign::1, 0x7FF::11, fraction::52, rest::bits>>, acc, left, outer, depth),
+    do: go(rest, [not_finite(sign, fraction) | acc], left - 1, outer, depth)
+
+  for {byte, bits} <- [{0xCC, 8}, {0xCD, 16}, {0xCE, 32}, {0xCF, 64}] do
+    defp go(<<unquote(byte), value::unquote(bits), rest::bits>>, acc, left, outer, depth),
+      do: go(rest, [value | acc], left - 1, outer, depth)
+  end
+
+  for {byte, bits} <- [{0xD0, 8}, {0xD1, 16}, {0xD2, 32}, {0xD3, 64}] do
+    defp go(<<unquote(byte), value::signed-unquote(bits), rest::bits>>, acc, left, outer, depth),
+      do: go(rest, [value | acc], left - 1, outer, depth)
+  end
+
+  for {byte, n} <- [{0xD4, 1}, {0xD5, 2}, {0xD6, 4}, {0xD7, 8}, {0xD8, 16}] do
+    defp go(<<unquote(byte), t::signed, data::binary-size(unquote(n)), rest::bits>>, acc, left, outer, depth),
+      do: extension(t, data, rest, acc, left, outer, depth)
+  end
+
+  for {byte, bits} <- [{0xD9, 8}, {0xDA, 16}, {0xDB, 32}] do
+    defp go(<<unquote(byte), n::unquote(bits), text::binary-size(n), rest::bits>>, acc, left, outer, depth),
+      do: put_text(text, rest, acc, left, outer, depth)
+  end
+
+  for {byte, bits} <- [{0xDC, 16}, {0xDD, 32}] do
+    defp go(<<unquote(byte), n::unquote(bits), rest::bits>>, acc, left, outer, depth),
+      do: open(rest, :list, n, acc, left, outer, depth, n)
+  end
+
+  for {byte, bits} <- [{0xDE, 16}, {0xDF, 32}] do
+    defp go(<<unquote(byte), n::unquote(bits), rest::bits>>, acc, left, outer, depth),
+      do: open(rest, :map, n * 2, acc, left, outer, depth, n)
+  end
+
+  for byte <- 0xE0..0xFF do
+    defp go(<<unquote(byte), rest::bits>>, acc, left, outer, depth),
+      do: go(rest, [unquote(byte - 0x100) | acc], left - 1, outer, depth)
+  end
+
+  defp go(<<0xC1, _::bits>>, _acc, _left, _outer, _depth), do: bad("the byte 0xc1 is never used")
+  defp go(_rest, _acc, _left, _outer, _depth), do: bad("the value is cut short")
+
+  # A count of elements that cannot fit into the rest of the frame fails later, as cut short: nothing is reserved.
+  defp open(_rest, _kind, _items, _acc, _left, _outer, depth, _count) when depth >= max_depth_read(),
+    do: bad("lists and maps nested deeper than #{max_depth_read()}")
+
+  defp open(rest, kind, items, acc, left, outer, depth, _count),
+    do: go(rest, [], items, [kind, acc, left - 1 | outer], depth + 1)
+
+  defp put_text(text, rest, acc, left, outer, depth) do
+    if Utf8.valid?(text),
+      do: go(rest, [text(text) | acc], left - 1, outer, depth),
+      else: bad("a text is not UTF-8")
+  end
+
+  defp put_bytes(data, rest, acc, left, outer, depth), do: go(rest, [text(data) | acc], left - 1, outer, depth)
+
+  defp text(binary) when byte_size(binary) < @copied_below_bytes, do: :binary.copy(binary)
+  defp text(binary), do: binary
+
+  defp extension(type, data, rest, acc, left, outer, depth) do
+    case read_extension(type, data) do
+      {:ok, value} -> go(rest, [value | acc], left - 1, outer, depth)
+      {:error, text} -> bad(text)
+    end
+  end
+
+  # Tuples and sets hold values, so their payload comes back here.
+  defp read_extension(type, payload) when type in [2, 3] do
+    case decode(payload) do
+      {:ok, items} when is_list(items) -> Extension.collect(type, items)
+      {:ok, _other} -> {:error, "the payload of a tuple or set is not a list"}
+      {:error, %Error{message: text}} -> {:error, text}
+    end
+  end
+
+  defp read_extension(type, payload), do: Extension.read(type, payload)
+
+  defp close(:list, acc), do: {:ok, :lists.reverse(acc)}
+  defp close(:map, acc), do: pairs(acc, [])
+
+  # acc is value, key, value, key …; the list comes out in the order of the frame, so that the last of two equal
+  # keys wins.
+  defp pairs([value, key | acc], out) when is_binary(key) or is_atom(key) or is_float(key),
+    do: pairs(acc, [{key, value} | out])
+
+  defp pairs([value, key | acc], out)
+       when is_integer(key) and key >= -0x8000000000000000 and key <= 0xFFFFFFFFFFFFFFFF,
+       do: pairs(acc, [{key, value} | out])
+
+  defp pairs([], out), do: {:ok, :maps.from_list(out)}
+  defp pairs(_acc, _out), do: {:error, "a map key is a list, a map or an extension type"}
+
+  defp not_finite(0, 0), do: :infinity
+  defp not_finite(1, 0), do: :neg_infinity
+  defp not_finite(_sign, _fraction), do: :nan
+
+  defp bad(text), do: {:error, %Error{code: :bad_frame, message: "not readable as MessagePack: " <> text}}
+end

@@ -1,0 +1,24 @@
+defmodule Graphport.Wire.Limits do
+  # Every limit of the wire and of its flow control, with its unit. `python/graphport/wire/PROTOCOL.md` is where
+  # they are promised. Macros, so that they may stand in guards and patterns.
+  @moduledoc false
+
+  defmacro protocol, do: 1
+  defmacro max_frame_bytes, do: 1_048_576
+  # Levels of lists and maps: what a sender makes, and what a reader takes.
+  defmacro max_depth_written, do: 500
+  defmacro max_depth_read, do: 1_000
+  # Tuples and sets within one another, as written.
+  defmacro max_nested_exts, do: 8
+  defmacro max_big_int_bytes, do: 4_096
+
+  # Unread by the engine at most; the reserve is for cancel, close, ping and credit alone.
+  defmacro window_frames, do: 512
+  defmacro window_bytes, do: 2 * 1024 * 1024
+  defmacro reserve_frames, do: 64
+  defmacro reserve_bytes, do: 64 * 1024
+  # The owner tells the engine what it has read at the latest after this many bytes.
+  defmacro credit_every_bytes, do: 256 * 1024
+  # The port itself must never be busy: whoever writes to a busy port is suspended. {low, high} bytes.
+  defmacro port_busy_bytes, do: {4 * 1024 * 1024, 8 * 1024 * 1024}
+end

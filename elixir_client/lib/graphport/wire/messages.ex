@@ -1,0 +1,131 @@
+defmodule Graphport.Wire.Messages do
+  # The messages of PROTOCOL.md §3 and §4: outgoing ones as iodata, incoming ones as tuples with every type checked.
+  # Pure. Must not know sessions or processes. Outgoing: called by whoever writes; incoming: by the engine owner.
+  @moduledoc false
+
+  import Graphport.Wire.Limits
+
+  alias Graphport.Error
+  alias Graphport.Wire.{Decoder, Encoder}
+
+  @type id :: non_neg_integer
+  @type incoming ::
+          {:demand_complete, id, String.t(), map, map}
+          | {:demand_error, id, String.t(), map}
+          | {:node_stream, id, String.t(), String.t(), term}
+          | {:reply, id, term}
+          | {:error, id | nil, map}
+          | {:credit, non_neg_integer, non_neg_integer}
+          | {:pong, integer}
+          | {:log, Logger.level(), String.t(), String.t(), map}
+          | {:ready, map}
+          | {:unknown, String.t()}
+
+  @max_id 0x7FFFFFFFFFFFFFFF
+
+  defguardp is_id(id) when is_integer(id) and id >= 0 and id <= @max_id
+
+  @doc "The first message of a pipe."
+  @spec hello(String.t()) :: iodata
+  def hello(client),
+    do: Encoder.encode!(["hello", %{"protocol" => protocol(), "client" => client, "options" => %{}}])
+
+  @doc "Loads a graph as a session."
+  @spec open(id, id, map) :: {:ok, iodata} | {:error, Error.t()}
+  def open(req, session, graph), do: encode(["open", req, session, graph, %{}])
+
+  @spec close(id, id) :: iodata
+  def close(req, session), do: Encoder.encode!(["close", req, session])
+
+  @doc "Demands a node; `options` holds only what differs from the protocol's defaults."
+  @spec demand_async(id, id, String.t(), map) :: {:ok, iodata} | {:error, Error.t()}
+  def demand_async(demand, session, node, options) do
+    encode(["demand_async", demand, session, node, options])
+  end
+
+  @spec cancel(id) :: iodata
+  def cancel(demand), do: Encoder.encode!(["cancel", demand])
+
+  @spec ping(integer) :: iodata
+  def ping(token), do: Encoder.encode!(["ping", token])
+
+  @spec credit(non_neg_integer, non_neg_integer) :: iodata
+  def credit(frames, bytes), do: Encoder.encode!(["credit", frames, bytes])
+
+  defp encode(message) do
+    with {:ok, iodata} <- Encoder.encode(message) do
+      case :erlang.iolist_size(iodata) do
+        size when size <= max_frame_bytes() ->
+          {:ok, iodata}
+
+        size ->
+          text = "a message of #{size} bytes is over the limit of #{max_frame_bytes()} bytes"
+          {:error, %Error{code: :too_large, message: text}}
+      end
+    end
+  end
+
+  @doc """
+  The messages of one frame, in order: one message, or a batch.
+
+  `bad_frame` if it is not one MessagePack value, `bad_message` if a message has a wrong shape. A message with an
+  unknown name is `{:unknown, name}`: a newer engine may say more.
+  """
+  @spec parse_frame(binary) :: {:ok, [incoming]} | {:error, Error.t()}
+  def parse_frame(frame) do
+    case Decoder.decode(frame) do
+      {:ok, [name | _] = message} when is_binary(name) -> batch([message], [])
+      {:ok, [first | _] = messages} when is_list(first) -> batch(messages, [])
+      {:ok, _other} -> malformed("expected a message [name, …] or a batch of messages")
+      {:error, _error} = failed -> failed
+    end
+  end
+
+  defp batch([message | rest], out) do
+    case message(message) do
+      {:malformed, text} -> malformed(text)
+      parsed -> batch(rest, [parsed | out])
+    end
+  end
+
+  defp batch([], out), do: {:ok, :lists.reverse(out)}
+
+  defp message(["node_stream", demand, node, port, chunk])
+       when is_id(demand) and is_binary(node) and is_binary(port),
+       do: {:node_stream, demand, node, port, chunk}
+
+  defp message(["demand_complete", demand, node, outputs, meta])
+       when is_id(demand) and is_binary(node) and is_map(outputs) and is_map(meta),
+       do: {:demand_complete, demand, node, outputs, meta}
+
+  defp message(["demand_error", demand, node, error]) when is_id(demand) and is_binary(node) and is_map(error),
+    do: {:demand_error, demand, node, error}
+
+  defp message(["credit", frames, bytes]) when is_id(frames) and is_id(bytes), do: {:credit, frames, bytes}
+  defp message(["reply", req, result]) when is_id(req), do: {:reply, req, result}
+  defp message(["error", req, error]) when (is_id(req) or req == nil) and is_map(error), do: {:error, req, error}
+  defp message(["pong", token]) when is_integer(token), do: {:pong, token}
+
+  defp message(["log", level, logger, text, meta])
+       when level in ~w(debug info warning error critical) and is_binary(logger) and is_binary(text) and is_map(meta),
+       do: {:log, level(level), logger, text, meta}
+
+  defp message(["ready", %{"protocol" => version, "os_pid" => pid} = facts])
+       when is_integer(version) and is_integer(pid),
+       do: {:ready, facts}
+
+  defp message([name | _fields])
+       when name in ~w(node_stream demand_complete demand_error credit reply error pong log ready),
+       do: {:malformed, "#{name} with a wrong number of fields or a field of a wrong type"}
+
+  defp message([name | _fields]) when is_binary(name), do: {:unknown, name}
+  defp message(_other), do: {:malformed, "expected a message: a list whose first element is its name"}
+
+  defp level("debug"), do: :debug
+  defp level("info"), do: :info
+  defp level("warning"), do: :warning
+  defp level("error"), do: :error
+  defp level("critical"), do: :critical
+
+  defp malformed(text), do: {:error, %Error{code: :bad_message, message: text}}
+end
