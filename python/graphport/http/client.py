@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
 from graphport.core.errors import InferenceError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator, Mapping
+    from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 
     import httpx
 
@@ -23,6 +24,15 @@ if TYPE_CHECKING:
 IDLE_SECONDS: Final = 120.0
 MAX_ERROR_BODY_BYTES: Final = 64 * 1024
 _LOCAL_PREFIXES: Final = ("http://localhost", "http://127.0.0.1", "http://[::1]")
+
+
+class ConnectionLost(InferenceError):
+    """The server does not listen, or closed a connection before its answer was complete."""
+
+
+async def load_httpx() -> None:
+    """Import httpx in a thread: it takes a tenth of a second, which the loop must not."""
+    await asyncio.to_thread(importlib.import_module, "httpx")
 
 
 class StreamedAnswer:
@@ -80,7 +90,7 @@ class HttpClient:
         self._client: httpx.AsyncClient | None = None
         self._transport: LocalTransport | None = None
         self._making = asyncio.Lock()
-        self._fatal: Exception | None = None
+        self._make_fatal: Callable[[], Exception] | None = None
 
     async def get(self, path: str) -> tuple[int, bytes]:
         """Ask for a small resource; status and body."""
@@ -107,11 +117,14 @@ class HttpClient:
         finally:
             await response.aclose()
 
-    def abort(self, error: Exception) -> None:
-        """Let all open and all future requests fail with `error`. For servers of this machine only."""
-        self._fatal = error
+    def abort(self, make_error: Callable[[], Exception]) -> None:
+        """Let all open and all future requests fail, each with an error of its own.
+
+        For servers of this machine only.
+        """
+        self._make_fatal = make_error
         if self._transport is not None:
-            self._transport.abort(error)
+            self._transport.abort(make_error)
 
     async def close(self) -> None:
         """Close everything. Idempotent."""
@@ -120,8 +133,8 @@ class HttpClient:
             self._client = None
 
     async def _ready_client(self) -> httpx.AsyncClient:
-        if self._fatal is not None:
-            raise self._fatal
+        if self._make_fatal is not None:
+            raise self._make_fatal()
         async with self._making:
             if self._client is None:
                 # In a thread, because importing httpx and making a TLS context take a tenth of a second.
@@ -155,12 +168,11 @@ def _typed_errors() -> Iterator[None]:
     try:
         yield
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-        raise InferenceError(
-            f"The model server cannot be reached: {error}.", code="backend_unavailable"
-        ) from error
+        message = f"The model server cannot be reached: {error}."
+        raise ConnectionLost(message, code="backend_unavailable") from error
     except httpx.TimeoutException as error:
         raise InferenceError(
             "The model server gave no sign of life in time.", code="backend_timeout"
         ) from error
     except httpx.HTTPError as error:
-        raise InferenceError(f"The model server broke off: {error}.", code="backend_failed") from error
+        raise ConnectionLost(f"The model server broke off: {error}.") from error

@@ -16,7 +16,7 @@ import httpx
 from graphport.http.chunked import ChunkedDecoder
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 _READ_BYTES: Final = 64 * 1024
 _MAX_HEAD_BYTES: Final = 64 * 1024
@@ -36,10 +36,10 @@ class LocalTransport(httpx.AsyncBaseTransport):
         self._idle_seconds = idle_seconds
         self._open: set[_Connection] = set()
 
-    def abort(self, error: Exception) -> None:
-        """Let every open request fail with `error` at once."""
+    def abort(self, make_error: Callable[[], Exception]) -> None:
+        """Let every open request fail at once, each with an error of its own."""
         for connection in list(self._open):
-            connection.reader.set_exception(error)
+            connection.reader.set_exception(make_error())
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request and read the head of the answer; called by httpx."""

@@ -24,6 +24,7 @@ from graphport.contracts.inference import (
     TokenUsage,
 )
 from graphport.core.errors import InferenceError
+from graphport.http.client import ConnectionLost
 from graphport.http.sse import SseSplitter
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class _AnswerReader:
 
     def end(self) -> ChatDone:
         if self._finish_reason is None:
-            raise InferenceError("The model server closed its answer before it was finished.")
+            raise ConnectionLost("The model server closed its answer before it was finished.")
         return ChatDone(finish_reason=self._finish_reason, usage=self._usage, timings=self._timings)
 
     def _read_payload(self, payload: bytes) -> tuple[str | None, ChatEvent | None]:

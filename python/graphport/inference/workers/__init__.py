@@ -1,1 +1,1 @@
-"""Programs that run inside worker processes, one file each. The engine never imports them."""
+"""Programs that run inside worker processes, one file each. The engine takes only constants from them."""
