@@ -296,7 +296,7 @@ class WorkerProfile(Protocol):
 
 
 class ModelLibrary(Protocol):
-    """Finds installed models by name. Injected into nodes as the service `models`, if there is one."""
+    """Finds installed models by name, so that graphs need not say where they are. Given to the gateway."""
 
     def path(self, name: str) -> Path | None:
         """The file of an installed model, or None if no model of that name is installed. May read disks."""

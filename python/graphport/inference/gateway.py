@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         ChatEvent,
         ChatRequest,
         InferenceGateway,
+        ModelLibrary,
         ProcessSpawner,
         WorkerProfile,
     )
@@ -64,6 +65,7 @@ class LocalGateway:
         profile: WorkerProfile,
         spawner: ProcessSpawner,
         *,
+        library: ModelLibrary | None = None,
         max_workers: int = MAX_WORKERS,
         start_deadline_seconds: float = START_DEADLINE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
@@ -73,12 +75,14 @@ class LocalGateway:
         Args:
             profile: the kind of worker.
             spawner: how processes are started.
+            library: finds models that are given by name instead of by path.
             max_workers: workers that may exist at the same time.
             start_deadline_seconds: longest time from start to loaded.
             clock: monotonic seconds.
         """
         self._profile = profile
         self._spawner = spawner
+        self._library = library
         self._max_workers = max_workers
         self._start_deadline_seconds = start_deadline_seconds
         self._clock = clock
@@ -95,7 +99,7 @@ class LocalGateway:
     ) -> AsyncGenerator[ChatEvent, None]:
         """Answer a conversation; see `contracts.inference.InferenceGateway`."""
         self._profile.check_parameters(parameters)
-        model = await asyncio.to_thread(resolve_model, model_path)
+        model = await asyncio.to_thread(self._resolve, model_path)
         entry = self._entry((model, parameters))
         entry.users += 1
         entry.idle.clear()
@@ -114,12 +118,12 @@ class LocalGateway:
     async def worker(self, model_path: str, parameters: LoadParameters = _DEFAULT_PARAMETERS) -> Worker:
         """The running worker for a model, started if need be. For tests, benchmarks and health reports."""
         self._profile.check_parameters(parameters)
-        model = await asyncio.to_thread(resolve_model, model_path)
+        model = await asyncio.to_thread(self._resolve, model_path)
         return await self._started(self._entry((model, parameters)))
 
     async def unload(self, model_path: str) -> int:
         """Stop a model's workers when they are idle; see `contracts.inference.InferenceGateway`."""
-        path = await asyncio.to_thread(_loaded_path, model_path)
+        path = await asyncio.to_thread(self._loaded_path, model_path)
         found = [entry for entry in self._entries.values() if entry.key[0].path == path]
         await asyncio.gather(*(self._retire(entry) for entry in found))
         return len(found)
@@ -137,6 +141,21 @@ class LocalGateway:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(self._stop(entry) for entry in entries))
+
+    def _resolve(self, model_path: str) -> ModelFile:
+        """The file of a path or of a model's name; a path that exists goes first. Runs in a thread."""
+        if self._library is not None and not os.path.exists(os.path.expanduser(model_path)):
+            installed = self._library.path(model_path)
+            if installed is not None:
+                return resolve_model(str(installed))
+        return resolve_model(model_path)
+
+    def _loaded_path(self, model_path: str) -> str:
+        try:
+            return self._resolve(model_path).path
+        except InferenceError:
+            # Perhaps loaded once and deleted since.
+            return os.path.realpath(model_path.replace("\0", ""))
 
     def _entry(self, key: _Key) -> _Entry:
         """The entry for a key; a new one begins to start at once. Concurrent callers get the same one."""
@@ -214,7 +233,7 @@ class LocalGateway:
         return min(self._processes, key=lambda entry: (entry.users > 0, entry.last_used))
 
     async def _retire(self, entry: _Entry) -> None:
-        """Take a worker out of use and stop it when its requests have ended, even if the caller is cancelled."""
+        """Take a worker out of use and stop it when it is idle, even if the caller is cancelled."""
         await asyncio.shield(self._own(self._retire_now(entry)))
 
     async def _retire_now(self, entry: _Entry) -> None:
@@ -247,13 +266,6 @@ class LocalGateway:
         self._processes.discard(entry)
         if self._entries.get(entry.key) is entry:
             del self._entries[entry.key]
-
-
-def _loaded_path(model_path: str) -> str:
-    try:
-        return resolve_model(model_path).path
-    except InferenceError:
-        return os.path.realpath(model_path)  # perhaps loaded once and deleted since
 
 
 def _shutting_down() -> DemandStopped:
