@@ -41,6 +41,7 @@ defmodule Graphport.Error do
     :invalid_graph,
     :invalid_input,
     :invalid_model,
+    :invalid_nodes,
     :missing_input,
     :missing_output,
     :model_not_found,
@@ -82,11 +83,14 @@ defmodule Graphport.Error do
   @impl Exception
   @spec message(t) :: String.t()
   def message(%__MODULE__{code: code, node_id: nil, message: text}), do: "#{code}: #{text}"
-  def message(%__MODULE__{code: code, node_id: node, message: text}), do: "#{code} in node #{inspect(node)}: #{text}"
+
+  def message(%__MODULE__{code: code, node_id: node, message: text}),
+    do: "#{code} in node #{inspect(node)}: #{text}"
 
   @doc false
   @spec new(atom, String.t(), keyword) :: t
-  def new(code, text, fields \\ []) when code in @codes, do: struct!(%__MODULE__{code: code, message: text}, fields)
+  def new(code, text, fields \\ []) when code in @codes,
+    do: struct!(%__MODULE__{code: code, message: text}, fields)
 
   @doc false
   # From the map that travels on the wire. Fields of a wrong type are dropped: an error must never fail.

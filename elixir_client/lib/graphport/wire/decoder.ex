@@ -61,8 +61,14 @@ defmodule Graphport.Wire.Decoder do
   end
 
   for {byte, bits} <- [{0xC7, 8}, {0xC8, 16}, {0xC9, 32}] do
-    defp go(<<unquote(byte), n::unquote(bits), t::signed, data::binary-size(n), rest::bits>>, acc, left, outer, d),
-      do: extension(t, data, rest, acc, left, outer, d)
+    defp go(
+           <<unquote(byte), n::unquote(bits), t::signed, data::binary-size(n), rest::bits>>,
+           acc,
+           left,
+           outer,
+           d
+         ),
+         do: extension(t, data, rest, acc, left, outer, d)
   end
 
   defp go(<<0xCA, value::float-32, rest::bits>>, acc, left, outer, depth),
@@ -128,7 +134,8 @@ defmodule Graphport.Wire.Decoder do
       else: bad("a text is not UTF-8")
   end
 
-  defp put_bytes(data, rest, acc, left, outer, depth), do: go(rest, [text(data) | acc], left - 1, outer, depth)
+  defp put_bytes(data, rest, acc, left, outer, depth),
+    do: go(rest, [text(data) | acc], left - 1, outer, depth)
 
   defp text(binary) when byte_size(binary) < @copied_below_bytes, do: :binary.copy(binary)
   defp text(binary), do: binary

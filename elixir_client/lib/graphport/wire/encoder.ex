@@ -48,7 +48,10 @@ defmodule Graphport.Wire.Encoder do
   defp enc(term, _depth, _exts) when is_atom(term), do: text(Atom.to_string(term))
   defp enc(%{__struct__: _} = term, depth, exts), do: struct(term, depth, exts)
   defp enc(term, depth, exts) when is_map(term), do: map(term, depth, exts)
-  defp enc(term, depth, exts) when is_tuple(term), do: items(Extension.tuple(), Tuple.to_list(term), depth, exts)
+
+  defp enc(term, depth, exts) when is_tuple(term),
+    do: items(Extension.tuple(), Tuple.to_list(term), depth, exts)
+
   defp enc(term, _depth, _exts), do: refuse("#{kind(term)} has no form on the wire")
 
   defp text(text) do
@@ -119,7 +122,10 @@ defmodule Graphport.Wire.Encoder do
 
   defp key(key) when is_binary(key), do: text(key)
   defp key(key) when is_atom(key) or is_float(key), do: enc(key, 0, 0)
-  defp key(key) when is_integer(key) and key >= -0x8000000000000000 and key <= 0xFFFFFFFFFFFFFFFF, do: integer(key)
+
+  defp key(key) when is_integer(key) and key >= -0x8000000000000000 and key <= 0xFFFFFFFFFFFFFFFF,
+    do: integer(key)
+
   defp key(%Bytes{data: data}), do: bytes(data)
   defp key(key), do: refuse("#{kind(key)} cannot be a map key on the wire")
 
@@ -136,8 +142,13 @@ defmodule Graphport.Wire.Encoder do
 
   defp struct(%module{} = term, _depth, _exts) do
     case Extension.write(term) do
-      {type, payload} -> extension(type, payload, byte_size(payload))
-      :error -> refuse("a struct of #{inspect(module)} has no form on the wire, or not with this value; make it a plain map")
+      {type, payload} ->
+        extension(type, payload, byte_size(payload))
+
+      :error ->
+        refuse(
+          "a struct of #{inspect(module)} has no form on the wire, or not with this value; make it a plain map"
+        )
     end
   end
 

@@ -7,7 +7,7 @@ defmodule Graphport.Wire.Limits do
   defmacro max_frame_bytes, do: 1_048_576
   # Levels of lists and maps: what a sender makes, and what a reader takes.
   defmacro max_depth_written, do: 500
-  defmacro max_depth_read, do: 1_000
+  defmacro max_depth_read, do: 10_000
   # Tuples and sets within one another, as written.
   defmacro max_nested_exts, do: 8
   defmacro max_big_int_bytes, do: 4_096

@@ -98,16 +98,21 @@ defmodule Graphport.Wire.Messages do
        when is_id(demand) and is_binary(node) and is_map(outputs) and is_map(meta),
        do: {:demand_complete, demand, node, outputs, meta}
 
-  defp message(["demand_error", demand, node, error]) when is_id(demand) and is_binary(node) and is_map(error),
-    do: {:demand_error, demand, node, error}
+  defp message(["demand_error", demand, node, error])
+       when is_id(demand) and is_binary(node) and is_map(error),
+       do: {:demand_error, demand, node, error}
 
   defp message(["credit", frames, bytes]) when is_id(frames) and is_id(bytes), do: {:credit, frames, bytes}
   defp message(["reply", req, result]) when is_id(req), do: {:reply, req, result}
-  defp message(["error", req, error]) when (is_id(req) or req == nil) and is_map(error), do: {:error, req, error}
+
+  defp message(["error", req, error]) when (is_id(req) or req == nil) and is_map(error),
+    do: {:error, req, error}
+
   defp message(["pong", token]) when is_integer(token), do: {:pong, token}
 
   defp message(["log", level, logger, text, meta])
-       when level in ~w(debug info warning error critical) and is_binary(logger) and is_binary(text) and is_map(meta),
+       when level in ~w(debug info warning error critical) and is_binary(logger) and is_binary(text) and
+              is_map(meta),
        do: {:log, level(level), logger, text, meta}
 
   defp message(["ready", %{"protocol" => version, "os_pid" => pid} = facts])

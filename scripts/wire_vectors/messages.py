@@ -1,0 +1,192 @@
+"""Vectors of frames: every message of PROTOCOL.md §3 and §4, accepted and refused.
+
+Called by `scripts/gen_wire.py`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TOP = 2**63 - 1
+ERROR = {"code": "node_failed", "message": "boom"}
+FULL_ERROR = {
+    "code": "node_failed", "message": "boom", "node_id": "n", "exception": "ValueError",
+    "traceback": "Traceback …", "retry_after_ms": 5, "details": {"k": 1},
+}  # fmt: skip
+META = {"revision": 1, "us": 12, "ran": 0, "cached": True, "skipped": False}
+
+
+def fill(table: Any, encode: Callable[[Any], bytes], bytes_type: type) -> None:
+    """Adds all vectors of this file to the table."""
+    to_engine_taken(table, bytes_type)
+    to_engine_refused(table)
+    to_beam_taken(table, bytes_type)
+    to_beam_refused(table)
+    batches(table)
+
+
+def to_engine_taken(table: Any, bytes_type: type) -> None:
+    """Messages an engine must take."""
+    hello = {"protocol": 1, "client": "test", "options": {}}
+    graph = {"nodes": [{"id": "a", "type": "text-input", "data": {"text": "x"}}], "edges": []}
+    for name, message in [
+        ("hello", ["hello", hello]),
+        ("hello with a key more", ["hello", {**hello, "mood": "good"}]),
+        ("hello of another protocol", ["hello", {**hello, "protocol": 2}]),
+        ("open", ["open", 1, 2, graph, {}]),
+        ("open of an empty map", ["open", 0, 0, {}, {}]),
+        ("close", ["close", 1, 2]),
+        ("demand_async", ["demand_async", 1, 2, "n", {}]),
+        ("demand_async with the largest ids", ["demand_async", TOP, TOP, "n", {}]),
+        ("demand_async with inputs", ["demand_async", 1, 2, "n", {"inputs": {"a": {"text": "x"}}}]),
+        ("demand_async with bytes as input", ["demand_async", 1, 2, "n", {"inputs": {"a": {
+            "data": bytes_type(b"\xff")}}}]),
+        ("demand_async with a deadline", ["demand_async", 1, 2, "n", {"deadline_ms": 0}]),
+        ("demand_async without a deadline", ["demand_async", 1, 2, "n", {"deadline_ms": None}]),
+        ("demand_async with stream", ["demand_async", 1, 2, "n", {"stream": True}]),
+        ("demand_async with a list to stream", ["demand_async", 1, 2, "n", {"stream": ["n", "m"]}]),
+        ("demand_async, fresh", ["demand_async", 1, 2, "n", {"fresh": True}]),
+        ("cancel", ["cancel", 1]),
+        ("ping", ["ping", 7]),
+        ("ping with a negative token", ["ping", -1]),
+        ("credit", ["credit", 0, 0]),
+        ("credit with the largest numbers", ["credit", TOP, TOP]),
+    ]:  # fmt: skip
+        table.frame("to_engine", f"to engine: {name}", message, names=message[0])
+
+
+def to_engine_refused(table: Any) -> None:
+    """Messages an engine must answer with bad_message."""
+    demand = ["demand_async", 1, 2, "n"]
+    for name, message in [
+        ("an unknown name", ["frobnicate", 1]),
+        ("an empty name", [""]),
+        ("an empty list", []),
+        ("a name that is an integer", [1, 2]),
+        ("a map", {"cancel": 1}),
+        ("a text", "cancel"),
+        ("nil", None),
+        ("hello without facts", ["hello"]),
+        ("hello with text", ["hello", "there"]),
+        ("hello without a protocol", ["hello", {"client": "x", "options": {}}]),
+        ("hello with a protocol of text", ["hello", {"protocol": "1", "client": "x", "options": {}}]),
+        ("open with a field too few", ["open", 1, 2, {}]),
+        ("open with a field too many", ["open", 1, 2, {}, {}, 0]),
+        ("open of a text", ["open", 1, 2, "graph", {}]),
+        ("open with an unknown option", ["open", 1, 2, {}, {"colour": 1}]),
+        ("open with a negative id", ["open", -1, 2, {}, {}]),
+        ("open with an id over 2^63 - 1", ["open", TOP + 1, 2, {}, {}]),
+        ("open with true as id", ["open", True, 2, {}, {}]),
+        ("open with a float as id", ["open", 1.0, 2, {}, {}]),
+        ("close without a session", ["close", 1]),
+        ("close of a text", ["close", 1, "two"]),
+        ("demand_async with a field too few", demand),
+        ("demand_async with a field too many", [*demand, {}, {}]),
+        ("demand_async of an integer node", ["demand_async", 1, 2, 3, {}]),
+        ("demand_async with a list of options", [*demand, []]),
+        ("demand_async with an unknown option", [*demand, {"speed": 9}]),
+        ("demand_async with inputs of a list", [*demand, {"inputs": []}]),
+        ("demand_async with inputs of a node that are text", [*demand, {"inputs": {"a": "x"}}]),
+        ("demand_async with a deadline of text", [*demand, {"deadline_ms": "soon"}]),
+        ("demand_async with a negative deadline", [*demand, {"deadline_ms": -1}]),
+        ("demand_async with stream of text", [*demand, {"stream": "yes"}]),
+        ("demand_async with stream of integers", [*demand, {"stream": [1]}]),
+        ("demand_async with fresh of an integer", [*demand, {"fresh": 1}]),
+        ("cancel without a demand", ["cancel"]),
+        ("cancel of a text", ["cancel", "1"]),
+        ("cancel of nil", ["cancel", None]),
+        ("ping without a token", ["ping"]),
+        ("ping with text", ["ping", "x"]),
+        ("ping with true", ["ping", True]),
+        ("credit with a field too few", ["credit", 1]),
+        ("credit with a negative number", ["credit", 1, -1]),
+    ]:
+        table.frame("to_engine", f"to engine, refused: {name}", message, "bad_message")
+
+
+def to_beam_taken(table: Any, bytes_type: type) -> None:
+    """Messages the BEAM must take."""
+    facts = {
+        "protocol": 1,
+        "version": "0.1.0",
+        "os_pid": 4711,
+        "python": "3.11.7",
+        "max_frame_bytes": 1048576,
+    }
+    for name, message in [
+        ("ready", ["ready", facts]),
+        ("ready with a key more", ["ready", {**facts, "mood": "good"}]),
+        ("reply", ["reply", 1, {"revision": 1, "nodes": 1, "sinks": ["a"]}]),
+        ("reply of nil", ["reply", TOP, None]),
+        ("error", ["error", 1, ERROR]),
+        ("error that names no request", ["error", None, ERROR]),
+        ("error with every field", ["error", 1, FULL_ERROR]),
+        ("error with an unknown code", ["error", 1, {"code": "too_sunny", "message": "sun"}]),
+        ("demand_complete", ["demand_complete", 1, "n", {"text": "x"}, META]),
+        ("demand_complete with bytes", ["demand_complete", 1, "n", {"d": bytes_type(b"\x00\xff")}, META]),
+        ("demand_complete, empty", ["demand_complete", 0, "", {}, {}]),
+        ("demand_error", ["demand_error", 1, "n", ERROR]),
+        ("node_stream", ["node_stream", 1, "n", "text", "tok"]),
+        ("node_stream of a list", ["node_stream", 1, "n", "text", [1, 2]]),
+        ("credit", ["credit", 3, 400]),
+        ("log", ["log", "info", "my.module", "hello", {"line": 3}]),
+        ("log, critical", ["log", "critical", "", "", {}]),
+        ("pong", ["pong", 7]),
+        ("a name of the future", ["weather", "sunny"]),
+    ]:
+        table.frame("to_beam", f"to BEAM: {name}", message, names=message[0])
+
+
+def to_beam_refused(table: Any) -> None:
+    """Messages that are a fault of the engine."""
+    for name, message in [
+        ("an empty list", []),
+        ("a name that is an integer", [1]),
+        ("a map", {"pong": 1}),
+        ("nil", None),
+        ("ready without facts", ["ready"]),
+        ("ready without a process id", ["ready", {"protocol": 1}]),
+        ("ready with a process id of text", ["ready", {"protocol": 1, "os_pid": "1"}]),
+        ("reply without a result", ["reply", 1]),
+        ("reply to nil", ["reply", None, 1]),
+        ("reply to an id over 2^63 - 1", ["reply", TOP + 1, 1]),
+        ("error of text", ["error", 1, "boom"]),
+        ("error to text", ["error", "1", ERROR]),
+        ("demand_complete without meta", ["demand_complete", 1, "n", {}]),
+        ("demand_complete with a list of outputs", ["demand_complete", 1, "n", [], {}]),
+        ("demand_complete of an integer node", ["demand_complete", 1, 2, {}, {}]),
+        ("demand_complete with a negative id", ["demand_complete", -1, "n", {}, {}]),
+        ("demand_error of text", ["demand_error", 1, "n", "boom"]),
+        ("demand_error with a field too many", ["demand_error", 1, "n", ERROR, {}]),
+        ("node_stream without a chunk", ["node_stream", 1, "n", "text"]),
+        ("node_stream with an integer port", ["node_stream", 1, "n", 2, "tok"]),
+        ("credit with text", ["credit", "1", 1]),
+        ("credit with a negative number", ["credit", 1, -1]),
+        ("log with an unknown level", ["log", "loud", "l", "t", {}]),
+        ("log with meta of a list", ["log", "info", "l", "t", []]),
+        ("pong with text", ["pong", "x"]),
+    ]:
+        table.frame("to_beam", f"to BEAM, refused: {name}", message, "bad_message")
+
+
+def batches(table: Any) -> None:
+    """Frames of several messages."""
+    table.frame("to_engine", "to engine: a batch of one", [["ping", 1]], names="ping")
+    table.frame("to_engine", "to engine: a batch of three", [["cancel", 1], ["ping", 1], ["cancel", 2]],
+                names="cancel ping cancel")  # fmt: skip
+    table.frame("to_engine", "to engine, refused: a batch with an unknown name", [["ping", 1], ["nope"]],
+                "bad_message")  # fmt: skip
+    table.frame("to_engine", "to engine, refused: a batch with a text in it", [["ping", 1], "ping"],
+                "bad_message")  # fmt: skip
+    table.frame("to_engine", "to engine, refused: a batch of an empty list", [[]], "bad_message")
+    stream = ["node_stream", 1, "n", "text", "tok"]
+    table.frame("to_beam", "to BEAM: a batch of one", [["pong", 1]], names="pong")
+    table.frame("to_beam", "to BEAM: a batch of a stream and its end",
+                [stream, stream, ["demand_complete", 1, "n", {"text": "toktok"}, META]],
+                names="node_stream node_stream demand_complete")  # fmt: skip
+    table.frame("to_beam", "to BEAM, refused: a batch with a bad message", [stream, ["pong"]], "bad_message")
+    table.frame("to_beam", "to BEAM, refused: a batch of an empty list", [[]], "bad_message")
+    table.frame("to_beam", "to BEAM, refused: a batch with a text in it", [stream, "pong"], "bad_message")
