@@ -1,1 +1,1 @@
-"""The composition root: the only place that names concrete adapters. Called by `cli`."""
+"""The composition root: the only layer that names concrete nodes, backends and services, and wires them together."""

@@ -2,7 +2,7 @@
 
     GraphportError
     ├── WireError        bad_frame, bad_message, protocol_mismatch, too_large, unencodable_value
-    ├── LookupFailed     unknown_session, unknown_node, unknown_type, duplicate_id
+    ├── LookupFailed     unknown_session, unknown_node, unknown_type, duplicate_id, invalid_nodes
     ├── GraphInvalid     invalid_graph          (carries every fault found)
     ├── NodeError        node_failed, undeclared_output, missing_output, missing_input, invalid_input
     ├── DemandStopped    deadline_exceeded, cancelled, shutting_down
@@ -39,6 +39,7 @@ CODES: Final[dict[str, str]] = {
     "invalid_graph": "The graph cannot be loaded; `details.faults` lists everything that is wrong with it.",
     "invalid_input": "A value given to a port is not of the port's type or outside its limits.",
     "invalid_model": "The model file is not one that the backend can load.",
+    "invalid_nodes": "A module of node types could not be loaded.",
     "missing_input": "A required input has no edge, no value and no default.",
     "missing_output": "A node did not return an output that it declares.",
     "model_not_found": "There is no model file at the given path.",

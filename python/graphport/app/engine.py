@@ -1,0 +1,148 @@
+"""`graphport port`: makes this process an engine.
+
+The order matters: the wire is taken before anything of the user's is imported. Called by `cli`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from graphport.core.errors import GraphportError, LookupFailed
+from graphport.server.descriptors import capture_output, take_wire
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Sequence
+
+    from graphport.contracts.sink import DemandSink
+    from graphport.demand.evaluator import Evaluator
+    from graphport.graph.catalogue import Catalogue
+    from graphport.inference.gateway import Gateway
+
+
+def run_port(node_modules: Sequence[str], *, stdio: bool) -> int:
+    """Serve the wire until it ends; returns the exit status.
+
+    Args:
+        node_modules: importable modules whose decorated functions become node types.
+        stdio: use fds 0 and 1 for the wire instead of 3 and 4.
+    """
+    try:
+        wire = take_wire(stdio=stdio)
+    except OSError:
+        fds = "0 and 1" if stdio else "3 and 4"
+        sys.stderr.write(
+            f"graphport port speaks a binary protocol on file descriptors {fds}, which are not open. "
+            "It is started by the Elixir library, not by hand.\n"
+        )
+        return 64
+    captured = capture_output()
+
+    from graphport.process.parent_death import set_parent_death_signal
+    from graphport.server.serve import serve
+
+    set_parent_death_signal()
+    sys.setswitchinterval(0.0005)
+    composition = _Composition(node_modules)
+    loop = _new_loop()
+    try:
+        return loop.run_until_complete(
+            serve(wire, captured, stdio=stdio, start=composition.start, stop=composition.stop)
+        )
+    finally:
+        logging.shutdown()
+
+
+class _Composition:
+    """The engine's parts, made at `hello` and stopped at the end."""
+
+    def __init__(self, node_modules: Sequence[str]) -> None:
+        self._node_modules = node_modules
+        self._gateway: Gateway | None = None
+
+    def start(self, sink: DemandSink, _options: dict[str, Any]) -> Evaluator:
+        from graphport.demand.evaluator import Evaluator
+
+        return Evaluator(load_catalogue(self._node_modules), sink, services=_Services(self._inference))
+
+    def _inference(self) -> Gateway:
+        if self._gateway is None:
+            from graphport.inference.gateway import Gateway
+
+            self._gateway = Gateway()
+        return self._gateway
+
+    async def stop(self) -> None:
+        if self._gateway is not None:
+            await self._gateway.close()
+
+
+class _Services(dict[str, Any]):
+    """Services by name; `inference` is made at its first use, because most engines never load a model."""
+
+    def __init__(self, inference: Callable[[], Gateway]) -> None:
+        super().__init__()
+        self._inference = inference
+
+    def __missing__(self, name: str) -> Any:
+        if name != "inference":
+            raise KeyError(name)
+        self[name] = self._inference()
+        return self[name]
+
+
+def load_catalogue(node_modules: Sequence[str]) -> Catalogue:
+    """Core node types and those of the user's modules.
+
+    Raises:
+        LookupFailed: `invalid_nodes` if a module cannot be imported or declares no node, `duplicate_id` if two
+            types share a name.
+    """
+    from graphport.graph.authoring import node_types_of
+    from graphport.graph.catalogue import Catalogue
+    from graphport.nodes._index import CORE_NODES
+
+    catalogue = Catalogue(CORE_NODES)
+    for name in node_modules:
+        try:
+            module = importlib.import_module(name)
+        except GraphportError:
+            raise
+        except Exception as error:
+            raise LookupFailed(
+                f"the module {name!r} of node types could not be imported: {type(error).__name__}: {error}",
+                code="invalid_nodes",
+                exception_name=type(error).__name__,
+                traceback_text=traceback.format_exc()[-8_192:],
+            ) from error
+        found = node_types_of(module)
+        if not found:
+            raise LookupFailed(
+                f"the module {name!r} declares no node: decorate a function with @graphport.node",
+                code="invalid_nodes",
+            )
+        for node_type in found:
+            catalogue.register(node_type)
+    return catalogue
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        import asyncio
+
+        loop: asyncio.AbstractEventLoop = asyncio.new_event_loop()
+    else:
+        loop = uvloop.new_event_loop()
+    return loop
+
+
+def leave(status: int) -> None:
+    """End the process now: node threads that never return must not hold it."""
+    os._exit(status)

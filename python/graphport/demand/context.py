@@ -1,0 +1,88 @@
+"""What running nodes see of the engine: the two implementations of the protocols in `contracts.run_context`.
+
+Called by node code; made by `flight` and `run`.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from graphport.core.errors import DemandStopped, InferenceError, NodeError
+
+if TYPE_CHECKING:
+    from graphport.demand.evaluator import Evaluator
+    from graphport.demand.flight import Flight
+    from graphport.graph.compile import CompiledNode
+
+
+class _Context:
+    __slots__ = ("_evaluator", "_flight", "node")
+
+    def __init__(self, evaluator: Evaluator, node: CompiledNode, flight: Flight | None) -> None:
+        self._evaluator = evaluator
+        self.node = node
+        self._flight = flight
+
+    @property
+    def node_id(self) -> str:
+        return self.node.id
+
+    @property
+    def node_type(self) -> str:
+        return self.node.type.spec.type
+
+    @property
+    def cancelled(self) -> bool:
+        return self._flight is not None and self._flight.cancelled
+
+    @property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
+        logger = logging.getLogger(f"graphport.node.{self.node_type}")
+        return logging.LoggerAdapter(logger, {"graphport": {"node_id": self.node_id}})
+
+    def service(self, name: str) -> Any:
+        try:
+            return self._evaluator.services[name]
+        except KeyError:
+            known = ", ".join(sorted(self._evaluator.services)) or "none"
+            raise InferenceError(
+                f"the node asks for the service {name!r}, which this engine does not have; it has: {known}",
+                code="backend_unavailable",
+            ) from None
+
+    def _check_streamed(self, port: str) -> None:
+        declared = self.node.type.spec.output(port)
+        if declared is None or not declared.stream:
+            streamed = ", ".join(p.name for p in self.node.type.spec.outputs if p.stream) or "none"
+            raise NodeError(
+                f"the node streams to {port!r}, which it does not declare as streamed; declared: {streamed}",
+                code="undeclared_output",
+            )
+
+
+class LoopContext(_Context):
+    """For `async` and `inline` nodes: `contracts.run_context.RunContext`."""
+
+    __slots__ = ()
+
+    async def stream(self, port: str, chunk: Any) -> None:
+        self._check_streamed(port)
+        if self._flight is None:
+            raise NodeError("an inline node cannot stream; make it `async def`", code="node_failed")
+        self._flight.emit(port, chunk)
+        if self._evaluator.sink.congested:
+            await self._evaluator.sink.uncongested()
+
+
+class ThreadContext(_Context):
+    """For `thread` nodes: `contracts.run_context.ThreadRunContext`."""
+
+    __slots__ = ()
+
+    def stream(self, port: str, chunk: Any) -> None:
+        self._check_streamed(port)
+        flight = self._flight
+        if flight is None or flight.cancelled:
+            raise DemandStopped("nobody waits for this node any more", code="cancelled")
+        self._evaluator.threads.mailbox.post_and_wait(flight.emit, port, chunk)

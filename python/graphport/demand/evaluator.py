@@ -1,0 +1,309 @@
+"""The engine's heart: sessions, open demands, and the loop that carries them on.
+
+One thread, one event loop. `advance` executes ready inline nodes for at most `TURN_S`, then lets the loop poll the pipe.
+An `async` node makes a task only when it is reached, and that task then takes the loop's part: it awaits the node inline
+and goes on with whatever is ready; only if the node really suspends does another turn, and perhaps another task, take
+over. So a task is made per concurrent wait, not per node. Must not know the wire or any concrete node.
+Called by `server`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final
+
+from graphport.core.errors import DemandStopped, GraphportError, LookupFailed, NodeError
+from graphport.demand.flight import Flight
+from graphport.demand.memo import Memo
+from graphport.demand.outputs import failure
+from graphport.demand.ready_queue import ReadyQueue
+from graphport.demand.run import Run
+from graphport.demand.session import Session
+from graphport.demand.threads import NodeThreads
+from graphport.graph.compile import ASYNC, CompiledGraph, Plan, TypeStats
+from graphport.graph.port_types import check_value
+from graphport.graph.validate import load_graph
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from graphport.contracts.sink import DemandSink
+    from graphport.graph.catalogue import Catalogue
+    from graphport.graph.compile import CompiledNode
+
+TURN_S: Final = 0.002
+
+_log = logging.getLogger("graphport.evaluator")
+
+
+class Evaluator:
+    """Evaluates demands. Make it on the loop's thread; call it from there only.
+
+    Args:
+        catalogue: the node types graphs may use.
+        sink: where answers go.
+        services: what nodes get from `ctx.service(name)`.
+        memo: the cache; a fresh one of default size if none is given.
+        max_threads: threads for nodes that block; None for the default.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        sink: DemandSink,
+        *,
+        services: Mapping[str, Any] | None = None,
+        memo: Memo | None = None,
+        max_threads: int | None = None,
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.sink = sink
+        self.services = services or {}
+        self.memo = memo or Memo()
+        self.threads = NodeThreads(self.loop, max_threads=max_threads)
+        self.flights: dict[bytes, Flight] = {}
+        self.runs: dict[int, Run] = {}
+        self.sessions: dict[int, Session] = {}
+        self.stats: dict[str, TypeStats] = {}
+        self._catalogue = catalogue
+        self._ready = ReadyQueue()
+        self._carriers: set[asyncio.Task[None]] = set()
+        self._turn_planned = False
+        self._closing = False
+
+    # Sessions
+
+    def open(self, session_id: int, graph: Any) -> Session:
+        """Load a graph.
+
+        Raises:
+            GraphInvalid: with every fault found.
+            LookupFailed: `duplicate_id` if the session exists.
+        """
+        if session_id in self.sessions:
+            raise LookupFailed(f"session {session_id} is open already", code="duplicate_id")
+        model = load_graph(graph, self._catalogue)
+        compiled = CompiledGraph(model, self._catalogue, stats=self.stats)
+        session = self.sessions[session_id] = Session(session_id, compiled)
+        return session
+
+    def close_session(self, session_id: int) -> None:
+        """Forget a session; its open demands are answered `cancelled`.
+
+        Raises:
+            LookupFailed: `unknown_session`.
+        """
+        session = self._session(session_id)
+        del self.sessions[session_id]
+        for run in list(session.runs.values()):
+            run.fail(DemandStopped("the session was closed", code="cancelled"))
+
+    def _session(self, session_id: int) -> Session:
+        session = self.sessions.get(session_id)
+        if session is None:
+            raise LookupFailed(f"session {session_id} is not open", code="unknown_session")
+        return session
+
+    # Demands
+
+    def demand(
+        self,
+        demand: int,
+        session_id: int,
+        node: str,
+        *,
+        inputs: Mapping[str, dict[str, Any]] | None = None,
+        deadline_ms: int | None = None,
+        stream: bool | frozenset[str] = False,
+        fresh: bool = False,
+    ) -> None:
+        """Start a demand, whose number no open demand has. Everything about it, refusals too, is told to the sink.
+
+        What is answered from the cache is answered before this returns; the rest needs `advance`.
+        """
+        received = perf_counter()
+        try:
+            if self._closing:
+                raise DemandStopped("the engine is stopping", code="shutting_down")
+            session = self._session(session_id)
+            target = session.graph.index.get(node)
+            if target is None:
+                raise _unknown_node(node, session.graph)
+            plan = session.graph.plan(target)
+            given = _given(inputs, plan, session.graph) if inputs else {}
+        except GraphportError as error:
+            self.sink.fail(demand, node, error)
+            return
+        if fresh:
+            session.draw_seeds(plan)
+        run = Run(self, session, plan, demand, inputs=given, stream=stream, received=received)
+        self.runs[demand] = session.runs[demand] = run
+        run.start(deadline_ms)
+        if run.ready and not run.closed:
+            self._ready.add(run)
+
+    def cancel(self, demand: int) -> None:
+        """Answer a demand `cancelled` and stop what only it needs. Unknown demands are ignored."""
+        run = self.runs.get(demand)
+        if run is not None:
+            run.fail(DemandStopped("the demand was cancelled", code="cancelled"))
+
+    def abandon(self, demand: int) -> None:
+        """Drop a demand without an answer; the caller gives one."""
+        run = self.runs.get(demand)
+        if run is not None:
+            run.close()
+
+    def forget(self, run: Run) -> None:
+        """A run is answered."""
+        del self.runs[run.demand]
+        del run.session.runs[run.demand]
+
+    # The loop
+
+    def make_ready(self, run: Run) -> None:
+        """A run can go on: in the next turn of the loop at the latest."""
+        self._ready.add(run)
+        self._plan_turn()
+
+    def advance(self) -> None:
+        """Carry on ready runs for at most `TURN_S`; plan another turn if that was not enough."""
+        self._turn_planned = False
+        until = perf_counter() + TURN_S
+        while (run := self._ready.take()) is not None:
+            flight = run.step(until)
+            if run.ready and not run.closed:
+                self._ready.add(run)
+            if flight is not None:
+                self._carry_in_task(flight)
+                return
+            if perf_counter() >= until:
+                break
+        if self._ready:
+            self._plan_turn()
+
+    def _plan_turn(self) -> None:
+        if not self._turn_planned:
+            self._turn_planned = True
+            self.loop.call_soon(self.advance)
+
+    def _carry_in_task(self, flight: Flight) -> None:
+        task = self.loop.create_task(self._carry(flight))
+        self._carriers.add(task)
+        task.add_done_callback(self._carriers.discard)
+
+    async def _carry(self, flight: Flight | None) -> None:
+        """Await an async node, then go on with what is ready, awaiting async nodes as they come."""
+        task = asyncio.current_task()
+        until = perf_counter() + TURN_S
+        while True:
+            if flight is not None and not await self._await_node(flight, task):
+                break
+            run = self._ready.take()
+            if run is None:
+                return
+            flight = run.step(until)
+            if run.ready and not run.closed:
+                self._ready.add(run)
+            if perf_counter() >= until:
+                if flight is not None:
+                    self._plan_turn()
+                await asyncio.sleep(0)
+                until = perf_counter() + TURN_S
+        if self._ready:
+            self._plan_turn()
+
+    async def _await_node(self, flight: Flight, task: asyncio.Task[Any] | None) -> bool:
+        """Await a node's handler in this task. False if the task was marked as cancelled and should end."""
+        if flight.over:
+            return True
+        if self._ready:
+            self._plan_turn()  # comes to pass only if the node suspends
+        flight.task = task
+        node = flight.node
+        began = perf_counter()
+        try:
+            outputs = await node.handler(flight.inputs, flight.context)
+        except asyncio.CancelledError as raised:
+            if not flight.cancelled and self._closing:
+                raise
+            flight.fail(failure(node, raised))
+        except (Exception, SystemExit) as raised:
+            flight.fail(failure(node, raised))
+        else:
+            node.stats.add(perf_counter() - began)
+            flight.succeed(outputs)
+        finally:
+            flight.task = None
+            flight.returned = True
+        return task is None or not task.cancelling()
+
+    # Flights
+
+    def depart(self, node: CompiledNode, key: bytes, inputs: dict[str, Any], *, store: bool) -> Flight:
+        """Start an execution that others may join. Threads start at once; the caller carries async nodes."""
+        flight = self.flights[key] = Flight(self, node, key, inputs, store=store)
+        if node.execution != ASYNC:
+            self.threads.submit(flight)
+        return flight
+
+    def land(self, flight: Flight) -> None:
+        """An execution is over or given up: nobody joins it any more."""
+        if self.flights.get(flight.key) is flight:
+            del self.flights[flight.key]
+
+    async def close(self) -> None:
+        """Answer every open demand `shutting_down` and stop all work."""
+        self._closing = True
+        for run in list(self.runs.values()):
+            run.fail(DemandStopped("the engine is stopping", code="shutting_down"))
+        carriers = list(self._carriers)
+        for task in carriers:
+            task.cancel()
+        if carriers:
+            await asyncio.wait(carriers, timeout=1.0)
+
+
+def _unknown_node(node: str, graph: CompiledGraph) -> LookupFailed:
+    from difflib import get_close_matches
+
+    near = get_close_matches(node, graph.index, 1) if len(graph.index) <= 10_000 else []
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return LookupFailed(f"the graph has no node {node!r}{hint}", code="unknown_node")
+
+
+def _given(
+    inputs: Mapping[str, dict[str, Any]], plan: Plan, graph: CompiledGraph
+) -> dict[int, dict[str, Any]]:
+    """The demand's inputs by place in the plan; those for nodes outside the plan are checked and left out.
+
+    Raises:
+        LookupFailed: `unknown_node`.
+        NodeError: `invalid_input` for a port that does not exist or a value that does not fit it.
+    """
+    given: dict[int, dict[str, Any]] = {}
+    for node_id, ports in inputs.items():
+        index = graph.index.get(node_id)
+        if index is None:
+            raise _unknown_node(node_id, graph)
+        spec = graph.nodes[index].type.spec
+        for name, value in ports.items():
+            port = spec.input(name)
+            if port is None:
+                known = ", ".join(each.name for each in spec.inputs) or "none"
+                raise NodeError(
+                    f"node {node_id!r} ({spec.type}) has no input {name!r}; it has: {known}",
+                    code="invalid_input",
+                    node_id=node_id,
+                )
+            problem = check_value(port, value)
+            if problem is not None:
+                raise NodeError(
+                    f"input {name!r} of node {node_id!r}: {problem}", code="invalid_input", node_id=node_id
+                )
+        place = plan.position.get(node_id)
+        if place is not None and ports:
+            given[place] = ports
+    return given

@@ -1,0 +1,196 @@
+"""One execution of an `async` or `thread` node, for however many runs wait for it.
+
+Runs with the same key join it; when the last one leaves it is cancelled, and from that moment nobody joins it any more.
+Made and carried by `evaluator`; the handler sees it only through its context.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from graphport.core.errors import DemandStopped
+from graphport.demand.context import LoopContext, ThreadContext
+from graphport.demand.memo import Entry
+from graphport.demand.outputs import checked, failure
+from graphport.graph.compile import THREAD
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from graphport.core.errors import GraphportError
+    from graphport.demand.evaluator import Evaluator
+    from graphport.demand.run import Run
+    from graphport.graph.compile import CompiledNode
+
+# Characters of one replayed piece: at most 64 KiB of UTF-8.
+REPLAY_CHARACTERS: Final = 16_384
+
+
+class Flight:
+    """An execution under way.
+
+    Attributes:
+        key: what other runs join it by.
+        waiters: `(run, place)` of those who get the result.
+        cancelled: nobody wants it any more; nodes may look at this from any thread.
+        task: the task that carries an async node while it does.
+        returned: the node's thread has come back.
+        stuck: the node's thread counts as stuck.
+    """
+
+    __slots__ = (
+        "_chunks",
+        "_evaluator",
+        "_timer",
+        "cancelled",
+        "context",
+        "inputs",
+        "key",
+        "node",
+        "over",
+        "returned",
+        "store",
+        "stuck",
+        "task",
+        "waiters",
+    )
+
+    def __init__(
+        self, evaluator: Evaluator, node: CompiledNode, key: bytes, inputs: dict[str, Any], *, store: bool
+    ) -> None:
+        self._evaluator = evaluator
+        self.node = node
+        self.key = key
+        self.inputs = inputs
+        self.store = store
+        self.waiters: list[tuple[Run, int]] = []
+        self.cancelled = self.over = self.returned = self.stuck = False
+        self.task: asyncio.Task[Any] | None = None
+        kind = ThreadContext if node.execution == THREAD else LoopContext
+        self.context = kind(evaluator, node, self)
+        self._chunks: list[tuple[str, Any]] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        if node.timeout_s is not None:
+            self._timer = evaluator.loop.call_later(node.timeout_s, self._time_out)
+
+    def join(self, run: Run, place: int) -> None:
+        """Wait for the result; what was streamed so far is given first."""
+        self.waiters.append((run, place))
+        run.flights.append(self)
+        if self._chunks:
+            replay(run, place, self._chunks)
+
+    def leave(self, run: Run) -> None:
+        """Stop waiting. The last to leave cancels the execution."""
+        self.waiters = [waiter for waiter in self.waiters if waiter[0] is not run]
+        if not self.waiters and not self.over:
+            self._abandon()
+
+    def emit(self, port: str, chunk: Any) -> None:
+        """Give a chunk to everyone who waits and remember it for those who come later."""
+        if self.over:
+            return
+        for run, place in self.waiters:
+            run.chunk(place, port, chunk)
+        if self.store:
+            self._remember(port, chunk)
+
+    def _remember(self, port: str, chunk: Any) -> None:
+        if self._chunks is None:
+            self._chunks = []
+        self._chunks.append((port, chunk))
+
+    def call(self) -> Callable[[], None]:
+        """Run a `thread` node on the calling thread; returns what delivers the result, to be called on the loop."""
+        try:
+            outputs = self.node.handler(self.inputs, self.context)
+        except BaseException as raised:  # a thread of ours must outlive whatever a node raises
+            error = failure(self.node, raised)
+            return lambda: self.fail(error)
+        return lambda: self.succeed(outputs)
+
+    def succeed(self, returned: Any) -> None:
+        """The node returned. Checks, remembers and hands on the outputs."""
+        if self.over:
+            return
+        names = self.node.output_names
+        if returned.__class__ is not dict or returned.keys() != names:
+            try:
+                returned = checked(self.node, returned)
+            except Exception as raised:
+                self.fail(failure(self.node, raised))
+                return
+        self._end()
+        entry = Entry(returned, joined(self._chunks) if self._chunks else None)
+        if self.store:
+            self._evaluator.memo.put(self.key, entry)
+        waiters, self.waiters = self.waiters, []
+        for run, place in waiters:
+            if self in run.flights:
+                run.flights.remove(self)
+            run.settle(place, entry)
+
+    def fail(self, error: GraphportError) -> None:
+        """The node raised, or was stopped: everyone who waits fails."""
+        if self.over:
+            return
+        self._end()
+        waiters, self.waiters = self.waiters, []
+        for run, _ in waiters:
+            run.fail(error)
+
+    def _time_out(self) -> None:
+        limit_ms = self.node.type.spec.timeout_ms
+        self.fail(
+            DemandStopped(
+                f"node {self.node.id!r} took longer than its limit of {limit_ms} ms",
+                code="deadline_exceeded",
+                node_id=self.node.id,
+            )
+        )
+        self._stop_work()
+
+    def _abandon(self) -> None:
+        self._end()
+        self._stop_work()
+
+    def _end(self) -> None:
+        self.over = True
+        self._evaluator.land(self)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _stop_work(self) -> None:
+        self.cancelled = True
+        if self.task is not None:
+            self.task.cancel()
+        elif self.node.execution == THREAD and not self.returned:
+            self._evaluator.threads.watch(self)
+
+
+def joined(chunks: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """Chunks with neighbouring text of one port joined."""
+    result: list[tuple[str, Any]] = []
+    texts: list[str] = []
+    for port, chunk in chunks:
+        if chunk.__class__ is str and texts and result[-1][0] == port:
+            texts.append(chunk)
+            continue
+        if texts:
+            result[-1] = (result[-1][0], "".join(texts))
+        texts = [chunk] if chunk.__class__ is str else []
+        result.append((port, chunk))
+    if texts:
+        result[-1] = (result[-1][0], "".join(texts))
+    return result
+
+
+def replay(run: Run, place: int, chunks: list[tuple[str, Any]]) -> None:
+    """Give recorded chunks to a run, text in pieces of at most 64 KiB."""
+    for port, chunk in joined(chunks):
+        if chunk.__class__ is str:
+            for start in range(0, len(chunk), REPLAY_CHARACTERS):
+                run.chunk(place, port, chunk[start : start + REPLAY_CHARACTERS])
+        else:
+            run.chunk(place, port, chunk)

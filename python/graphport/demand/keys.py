@@ -1,0 +1,115 @@
+"""Keys of node executions: two executions with one key give one result.
+
+key = hash(static digest, for each in-edge: key or content digest of what comes in, demand inputs, seed). Keys pass from
+sources to consumers in one sweep over a plan; where they hang on values (behind a gate, or behind a node that asks for
+content digests) they stay unknown until those values are there. Called by `run`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from graphport.graph.digest import DEAD, digest, xxh3
+
+if TYPE_CHECKING:
+    from graphport.demand.memo import Entry
+    from graphport.demand.session import Session
+    from graphport.graph.compile import Edge, Plan
+
+_nonces = itertools.count(1)
+
+
+def unique_key() -> bytes:
+    """A key that no other execution has."""
+    return b"unique" + next(_nonces).to_bytes(10, "big")
+
+
+def derive(
+    plan: Plan, session: Session, inputs: dict[int, dict[str, Any]], edges: list[tuple[Edge, ...]]
+) -> tuple[list[bytes | None], bytearray | None]:
+    """Keys of all nodes of a plan, None where unknown as yet; and a mark for each whose result cannot recur.
+
+    Args:
+        plan: the plan.
+        session: gives the seeds.
+        inputs: place to the inputs the demand itself gives.
+        edges: in-edges that count for this demand.
+    """
+    if not inputs and not plan.lazy and not plan.volatile:
+        if plan.keys is None or plan.keys_generation != session.generation:
+            plan.keys = _structural(plan, session)
+            plan.keys_generation = session.generation
+        return plan.keys, None
+    keys: list[bytes | None] = []
+    once = bytearray(len(plan.nodes)) if plan.volatile else None
+    doubtful = bytearray(len(plan.nodes))
+    for place, node in enumerate(plan.nodes):
+        if not node.cacheable:
+            keys.append(unique_key())
+            if once is not None:
+                once[place] = 1
+            continue
+        parts = _head(plan, place, session, inputs)
+        for source, _, _, _ in edges[place]:
+            giver = plan.nodes[source]
+            key = keys[source]
+            if key is None or giver.gate or giver.content_digest:
+                doubtful[place] = 1
+                break
+            parts.append(key)
+            if once is not None and once[source]:
+                once[place] = 1
+        keys.append(None if doubtful[place] else xxh3(b"".join(parts)))
+    return keys, once
+
+
+def _structural(plan: Plan, session: Session) -> list[bytes | None]:
+    """The sweep for plans in which every key is known from the graph alone."""
+    keys: list[bytes] = []
+    seeded = frozenset(plan.seeded)
+    for place, node in enumerate(plan.nodes):
+        edges = plan.edges[place]
+        if place in seeded:
+            parts = _head(plan, place, session, {})
+            parts.extend([keys[edge[0]] for edge in edges])
+            keys.append(xxh3(b"".join(parts)))
+        elif len(edges) == 1:
+            keys.append(xxh3(node.static_digest + keys[edges[0][0]]))
+        elif edges:
+            keys.append(xxh3(node.static_digest + b"".join([keys[edge[0]] for edge in edges])))
+        else:
+            keys.append(node.static_digest)
+    return keys  # type: ignore[return-value]
+
+
+def late(
+    plan: Plan,
+    place: int,
+    session: Session,
+    inputs: dict[int, dict[str, Any]],
+    edges: tuple[Edge, ...],
+    keys: list[bytes | None],
+    entries: list[Entry | None],
+) -> bytes:
+    """The key of a node all of whose sources are settled."""
+    parts = _head(plan, place, session, inputs)
+    for source, port, _, _ in edges:
+        entry, giver = entries[source], plan.nodes[source]
+        if entry is None or port not in entry.outputs:
+            parts.append(DEAD)
+            continue
+        part = entry.digest_of(port) if giver.content_digest else None
+        parts.append(part or keys[source] or DEAD)
+    return xxh3(b"".join(parts))
+
+
+def _head(plan: Plan, place: int, session: Session, inputs: dict[int, dict[str, Any]]) -> list[bytes]:
+    node = plan.nodes[place]
+    parts = [node.static_digest]
+    own = inputs.get(place)
+    if own:
+        parts.append(digest(own) or unique_key())
+    if node.needs_seed and not (own and own.get("seed") is not None):
+        parts.append(session.seed(node.id).to_bytes(4, "big"))
+    return parts

@@ -1,0 +1,51 @@
+"""A loaded graph in one engine: the compiled graph, and the generation its seeds are drawn for.
+
+Called by `evaluator`, which owns all sessions.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from graphport.graph.digest import xxh3
+
+if TYPE_CHECKING:
+    from graphport.demand.run import Run
+    from graphport.graph.compile import CompiledGraph, Plan
+
+
+class Session:
+    """One loaded graph.
+
+    Attributes:
+        id: the number the BEAM gave it.
+        graph: the graph at its present revision.
+        generation: how often seeds were drawn anew.
+        ready: runs of this session that can go on.
+        runs: open runs by demand.
+        queued: whether the evaluator's ring holds this session.
+    """
+
+    __slots__ = ("_generations", "generation", "graph", "id", "queued", "ready", "runs")
+
+    def __init__(self, session_id: int, graph: CompiledGraph) -> None:
+        self.id = session_id
+        self.graph = graph
+        self.generation = 0
+        self._generations: dict[str, int] = {}
+        self.ready: deque[Run] = deque()
+        self.runs: dict[int, Run] = {}
+        self.queued = False
+
+    def seed(self, node_id: str) -> int:
+        """The seed, 31 bits, of a `seeded` node that was given none; the same until `draw_seeds`."""
+        text = f"{self.id}\0{node_id}\0{self._generations.get(node_id, 0)}"
+        return int.from_bytes(xxh3(text.encode())[:4], "big") & 0x7FFFFFFF
+
+    def draw_seeds(self, plan: Plan) -> None:
+        """New seeds for the nodes of a plan."""
+        for place in plan.seeded:
+            node_id = plan.nodes[place].id
+            self._generations[node_id] = self._generations.get(node_id, 0) + 1
+        self.generation += 1

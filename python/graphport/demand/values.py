@@ -1,0 +1,79 @@
+"""Sizes and copies of the values that pass between nodes. Pure. Called by `memo` and by `run`."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from typing import Any, Final
+
+# Kinds that nobody can change, so that every consumer may have the same object.
+_FIXED: Final = frozenset({str, int, float, bool, type(None), bytes})
+_FLAT_BYTES: Final = {int: 32, float: 24, bool: 8, type(None): 8}
+_OVERHEAD_BYTES: Final = 64
+
+
+def size_of(value: Any) -> int:
+    """About how many bytes a value holds, shared parts counted once."""
+    kind = value.__class__
+    if kind is str or kind is bytes:
+        return _OVERHEAD_BYTES + len(value)
+    known = _FLAT_BYTES.get(kind)
+    if known is not None:
+        return known
+    return _size_of_tree(value)
+
+
+def _size_of_tree(root: Any) -> int:
+    total, waiting, seen = 0, [root], set()
+    while waiting:
+        value = waiting.pop()
+        kind = value.__class__
+        if kind is str or kind is bytes:
+            total += _OVERHEAD_BYTES + len(value)
+            continue
+        known = _FLAT_BYTES.get(kind)
+        if known is not None:
+            total += known
+            continue
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        total += _own_size(value)
+        if kind is dict:
+            waiting.extend(value.keys())
+            waiting.extend(value.values())
+        elif kind in (list, tuple, set, frozenset):
+            waiting.extend(value)
+    return total
+
+
+def _own_size(value: Any) -> int:
+    # Arrays and tensors say their size themselves; sys.getsizeof sees only their header.
+    held = getattr(value, "nbytes", None)
+    return sys.getsizeof(value, _OVERHEAD_BYTES) + (held if isinstance(held, int) else 0)
+
+
+def own_copy(value: Any) -> Any:
+    """The value itself if nobody can change it, else a deep copy for a consumer that might."""
+    if value.__class__ in _FIXED:
+        return value
+    try:
+        return _copy_plain(value)
+    except RecursionError:
+        return value
+
+
+def _copy_plain(value: Any) -> Any:
+    kind = value.__class__
+    if kind in _FIXED:
+        return value
+    if kind is list:
+        return [item if item.__class__ in _FIXED else _copy_plain(item) for item in value]
+    if kind is dict:
+        return {
+            key: item if item.__class__ in _FIXED else _copy_plain(item) for key, item in value.items()
+        }
+    if kind is bytearray or kind is set:
+        return copy.copy(value)
+    # Anything else (arrays, models, handles) is passed as it is: copying may be dear, impossible or wrong.
+    return value

@@ -1,0 +1,322 @@
+"""Turns a validated graph into what the evaluator runs: integers instead of ids, digests, and a plan per target.
+
+A `CompiledGraph` is immutable but for its cache of plans; an edit makes a new one. No recursion, so a chain of 100,000
+nodes compiles. Must not evaluate anything. Called by `demand.session`; the graph has passed `graph.validate`.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Final
+
+from graphport.graph.digest import digest, xxh3
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from graphport.contracts.node import NodeType
+    from graphport.graph.catalogue import Catalogue
+    from graphport.graph.model import Graph
+
+INLINE: Final = 0
+ASYNC: Final = 1
+THREAD: Final = 2
+_EXECUTION: Final = {"inline": INLINE, "async": ASYNC, "thread": THREAD}
+
+# Plans are kept per target until they hold this many nodes together.
+_PLANNED_NODES_KEPT: Final = 1_000_000
+
+# An edge into a node: (source node, source port, this node's port, whether that port collects many).
+Edge = tuple[int, str, str, bool]
+
+
+class TypeStats:
+    """What a node type has cost so far: executions, and seconds in its handler."""
+
+    __slots__ = ("executions", "seconds")
+
+    def __init__(self) -> None:
+        self.executions = 0
+        self.seconds = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Count one execution."""
+        self.executions += 1
+        self.seconds += seconds
+
+
+class CompiledNode:
+    """One node, ready to run.
+
+    Attributes:
+        index: position in `CompiledGraph.nodes`.
+        base: value of every input port before edges and demand inputs: data, else setting, else default.
+        edges: in-edges in the order of the graph's edge list, with graph-wide source positions.
+        required: names of required ports that neither `base` nor an edge fills; demands must.
+        stats: shared by all nodes of the type in one engine.
+        static_digest: covers type, version, code, `base` without the ports that edges fill, and how edges attach.
+        needs_seed: `seeded`, and nothing in the graph gives a seed.
+    """
+
+    __slots__ = (
+        "base",
+        "cacheable",
+        "content_digest",
+        "edges",
+        "execution",
+        "gate",
+        "handler",
+        "id",
+        "index",
+        "needs_seed",
+        "output_names",
+        "required",
+        "static_digest",
+        "stats",
+        "streams",
+        "timeout_s",
+        "trusted",
+        "type",
+    )
+
+    def __init__(self, index: int, node_id: str, node_type: NodeType, stats: TypeStats) -> None:
+        spec = node_type.spec
+        self.index = index
+        self.id = node_id
+        self.type = node_type
+        self.handler: Callable[[dict[str, Any], Any], Any] = node_type.handler
+        self.execution = _EXECUTION[spec.execution]
+        self.trusted = node_type.trusted
+        self.gate = spec.gate
+        self.cacheable = spec.effect in ("pure", "seeded")
+        self.content_digest = spec.content_digest and self.cacheable
+        self.streams = spec.streams
+        self.stats = stats
+        self.timeout_s = None if spec.timeout_ms is None else spec.timeout_ms / 1000
+        self.output_names = dict.fromkeys(port.name for port in spec.outputs).keys()
+        self.base: dict[str, Any] = {}
+        self.edges: tuple[Edge, ...] = ()
+        self.required: tuple[str, ...] = ()
+        self.needs_seed = False
+        self.static_digest = b""
+
+
+class Plan:
+    """The part of a graph that one target can need, in an order in which sources come first. The target is last.
+
+    Positions below are positions in the plan. `nodes[i]` has in-edges `edges[i]`, whose distinct sources are
+    `sources[i]`; `consumers[i]` are the nodes that read `i`.
+
+    Attributes:
+        gated: per node the sources that may turn out dead and so decide first, or None where there are none.
+        lazy: something in the plan can be known only while it runs: gates, or keys that hang on values.
+        volatile: some node runs anew for every demand.
+        seeded: nodes whose seed the evaluator draws.
+        streaming: nodes that stream.
+        keys: keys of all nodes, once computed, where they are the same for every demand without inputs of its own.
+        keys_generation: the session's generation for which `keys` holds.
+    """
+
+    __slots__ = (
+        "consumers",
+        "edges",
+        "gated",
+        "indegrees",
+        "keys",
+        "keys_generation",
+        "lazy",
+        "leaves",
+        "nodes",
+        "position",
+        "seeded",
+        "sources",
+        "streaming",
+        "volatile",
+    )
+
+    def __init__(self, graph: CompiledGraph, order: list[int]) -> None:
+        position = {index: place for place, index in enumerate(order)}
+        self.nodes = [graph.nodes[index] for index in order]
+        self.edges: list[tuple[Edge, ...]] = [
+            tuple((position[source], out, into, many) for source, out, into, many in node.edges)
+            for node in self.nodes
+        ]
+        self.sources = [tuple(dict.fromkeys(edge[0] for edge in edges)) for edges in self.edges]
+        self.consumers: list[list[int]] = [[] for _ in order]
+        for place, sources in enumerate(self.sources):
+            for source in sources:
+                self.consumers[source].append(place)
+        self.indegrees = [len(sources) for sources in self.sources]
+        self.leaves = [place for place, degree in enumerate(self.indegrees) if not degree]
+        self.gated = _gated_sources(self.nodes, self.edges)
+        self.lazy = any(node.gate or node.content_digest for node in self.nodes)
+        self.volatile = any(not node.cacheable for node in self.nodes)
+        self.seeded = [place for place, node in enumerate(self.nodes) if node.needs_seed]
+        self.streaming = [place for place, node in enumerate(self.nodes) if node.streams]
+        self.position = {node.id: place for place, node in enumerate(self.nodes)}
+        self.keys: list[bytes | None] | None = None
+        self.keys_generation = -1
+
+
+def _gated_sources(
+    nodes: list[CompiledNode], edges: list[tuple[Edge, ...]]
+) -> list[tuple[int, ...] | None]:
+    """Per node the sources behind which a gate stands. A merge of live and dead edges is not itself in doubt."""
+    in_doubt = bytearray(len(nodes))
+    gated: list[tuple[int, ...] | None] = [None] * len(nodes)
+    for place, own in enumerate(edges):
+        doubtful = [edge for edge in own if in_doubt[edge[0]] or nodes[edge[0]].gate]
+        if doubtful:
+            gated[place] = tuple(dict.fromkeys(edge[0] for edge in doubtful))
+            if len(doubtful) == len(own) or not all(edge[3] for edge in doubtful):
+                in_doubt[place] = 1
+    return gated
+
+
+class CompiledGraph:
+    """A graph at one revision.
+
+    Attributes:
+        revision: counts edits, from 1.
+        nodes: all nodes; a node's `index` is its place here.
+        index: node id to place.
+        sinks: ids of nodes that nothing reads.
+    """
+
+    __slots__ = ("_planned_nodes", "_plans", "index", "nodes", "revision", "sinks")
+
+    def __init__(
+        self,
+        graph: Graph,
+        catalogue: Catalogue,
+        *,
+        revision: int = 1,
+        stats: dict[str, TypeStats] | None = None,
+    ) -> None:
+        self.revision = revision
+        stats = {} if stats is None else stats
+        self.nodes: list[CompiledNode] = []
+        self.index: dict[str, int] = {}
+        for place, node in enumerate(graph.nodes):
+            node_type = catalogue.get(node.type)
+            if node_type is None:
+                raise KeyError(node.type)  # validation precedes compilation
+            of_type = stats.setdefault(node.type, TypeStats())
+            self.nodes.append(CompiledNode(place, node.id, node_type, of_type))
+            self.index[node.id] = place
+        incoming: list[list[Edge]] = [[] for _ in self.nodes]
+        read = bytearray(len(self.nodes))
+        many = _Collecting()
+        for edge in graph.edges:
+            source, target = self.index[edge.source], self.index[edge.target]
+            node_type = self.nodes[target].type
+            collects = many.port(node_type, edge.target_handle)
+            incoming[target].append((source, edge.source_handle, edge.target_handle, collects))
+            read[source] = 1
+        digests = _DigestParts()
+        for node, model, edges in zip(self.nodes, graph.nodes, incoming, strict=True):
+            _fill(node, model.data, graph.settings, edges, digests)
+        self.sinks = [node.id for node in self.nodes if not read[node.index]]
+        self._plans: OrderedDict[int, Plan] = OrderedDict()
+        self._planned_nodes = 0
+
+    def plan(self, target: int) -> Plan:
+        """The plan for a target, kept for next time."""
+        plan = self._plans.get(target)
+        if plan is None:
+            plan = Plan(self, self._order(target))
+            self._plans[target] = plan
+            self._planned_nodes += len(plan.nodes)
+            while self._planned_nodes > _PLANNED_NODES_KEPT and len(self._plans) > 1:
+                _, dropped = self._plans.popitem(last=False)
+                self._planned_nodes -= len(dropped.nodes)
+        return plan
+
+    def _order(self, target: int) -> list[int]:
+        """What the target needs, sources first: depth-first with an explicit stack."""
+        order: list[int] = []
+        seen = bytearray(len(self.nodes))
+        seen[target] = 1
+        stack = [(target, iter(self.nodes[target].edges))]
+        while stack:
+            node, edges = stack[-1]
+            for edge in edges:
+                source = edge[0]
+                if not seen[source]:
+                    seen[source] = 1
+                    stack.append((source, iter(self.nodes[source].edges)))
+                    break
+            else:
+                order.append(node)
+                stack.pop()
+        return order
+
+
+class _Collecting:
+    """Remembers per type and port whether the port collects many edges."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], bool] = {}
+
+    def port(self, node_type: NodeType, name: str) -> bool:
+        key = (node_type.spec.type, name)
+        known = self._known.get(key)
+        if known is None:
+            port = node_type.spec.input(name)
+            known = self._known[key] = port is not None and port.multiple
+        return known
+
+
+class _DigestParts:
+    """Digests that many nodes of one graph share."""
+
+    def __init__(self) -> None:
+        self._types: dict[str, bytes] = {}
+
+    def of_type(self, node_type: NodeType) -> bytes:
+        spec = node_type.spec
+        known = self._types.get(spec.type)
+        if known is None:
+            head = f"{spec.type}\0{spec.version}\0{spec.effect}\0".encode()
+            known = self._types[spec.type] = xxh3(head + node_type.code_digest)
+        return known
+
+
+def _fill(
+    node: CompiledNode,
+    data: dict[str, Any],
+    settings: dict[str, Any],
+    edges: Iterable[Edge],
+    digests: _DigestParts,
+) -> None:
+    """Give a node its edges, base inputs and static digest."""
+    node.edges = tuple(edges)
+    by_edge = {edge[2] for edge in node.edges}
+    required: list[str] = []
+    digested: list[Any] = []
+    seed_given = "seed" in by_edge
+    for port in node.type.spec.inputs:
+        name = port.name
+        if name in data:
+            value, given = data[name], True
+        elif port.setting is not None and port.setting in settings:
+            value, given = settings[port.setting], True
+        else:
+            value, given = port.default, False
+        if port.multiple and value is None:
+            value = []
+        node.base[name] = value
+        if name in by_edge:
+            continue
+        digested.append((name, value))
+        seed_given = seed_given or (name == "seed" and given and value is not None)
+        if port.required and not given and value is None:
+            required.append(name)
+    node.required = tuple(required)
+    node.needs_seed = node.type.spec.effect == "seeded" and not seed_given
+    attached = [edge[1:3] for edge in node.edges]
+    values = digest([digested, attached])
+    if values is None:
+        # Data that is not plain cannot come over the wire; a graph built in Python is then never shared.
+        values = id(node).to_bytes(16, "big")
+    node.static_digest = xxh3(digests.of_type(node.type) + values)

@@ -1,0 +1,212 @@
+"""The conversation with the BEAM: handshake, then messages in, credits back, until the pipe ends.
+
+Holds no graph and no result. Made by `server.serve`; calls the evaluator, answers through the outbox.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+from typing import TYPE_CHECKING, Any, Final
+
+from graphport.core.errors import GraphportError, InternalError, LookupFailed, WireError
+from graphport.core.version import VERSION
+from graphport.server.outbox import fault
+from graphport.wire import messages
+from graphport.wire.framing import FrameSplitter
+from graphport.wire.limits import (
+    CREDIT_EVERY_BYTES,
+    CREDIT_EVERY_FRAMES,
+    MAX_FRAME_BYTES,
+    PROTOCOL_VERSION,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from graphport.demand.evaluator import Evaluator
+    from graphport.server.outbox import Outbox
+
+EXIT_CLEAN: Final = 0
+EXIT_PROTOCOL: Final = 65
+EXIT_NODES: Final = 66
+
+_log = logging.getLogger("graphport.connection")
+
+
+class Connection:
+    """One pipe's conversation.
+
+    Args:
+        outbox: the way out.
+        start: called at `hello` with its options; returns the evaluator, or raises what is wrong with the set-up.
+        end: called once with the exit status when the conversation is over.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        start: Callable[[dict[str, Any]], Evaluator],
+        end: Callable[[int], None],
+    ) -> None:
+        self._outbox = outbox
+        self._start = start
+        self._end = end
+        self._splitter = FrameSplitter()
+        self._evaluator: Evaluator | None = None
+        self._over = False
+        self._frames = self._bytes = 0
+        self._credited_frames = self._credited_bytes = 0
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            messages.DemandAsync: self._demand,
+            messages.Cancel: self._cancel,
+            messages.Open: self._open,
+            messages.Close: self._close,
+            messages.Ping: self._ping,
+            messages.Credit: self._credit,
+            messages.Malformed: self._malformed,
+            messages.Hello: self._second_hello,
+        }
+
+    def received(self, data: bytes) -> None:
+        """Bytes have come: handle every whole frame, carry demands on, send answers."""
+        try:
+            for payload in self._splitter.feed(data):
+                self._frames += 1
+                self._bytes += len(payload)
+                for message in messages.parse_frame(payload):
+                    if self._over:
+                        return
+                    if self._evaluator is None:
+                        self._greet(message)
+                    else:
+                        self._handle(message)
+        except WireError as error:
+            self._refuse(error, EXIT_PROTOCOL)
+            return
+        if (
+            self._frames - self._credited_frames >= CREDIT_EVERY_FRAMES
+            or self._bytes - self._credited_bytes >= CREDIT_EVERY_BYTES
+        ):
+            self._send_credit()
+        if self._evaluator is not None:
+            self._evaluator.advance()
+        self._outbox.flush()
+
+    def ended(self) -> None:
+        """The pipe has come to its end."""
+        if not self._over:
+            self._over = True
+            self._end(EXIT_CLEAN)
+
+    def _refuse(self, error: GraphportError, status: int) -> None:
+        self._over = True
+        self._outbox.send(messages.error(None, fault(error)))
+        self._outbox.flush()
+        self._end(status)
+
+    def _greet(self, message: messages.Message) -> None:
+        if message.__class__ is not messages.Hello:
+            text = "the first message must be hello"
+            if isinstance(message, messages.Malformed):
+                text = f"{text}; {message.error.message}"
+            self._refuse(WireError(text, code="protocol_mismatch"), EXIT_PROTOCOL)
+            return
+        if message.protocol != PROTOCOL_VERSION:  # type: ignore[union-attr]
+            text = (
+                f"the client speaks protocol {message.protocol}, "  # type: ignore[union-attr]
+                f"this engine (graphport {VERSION}) speaks {PROTOCOL_VERSION}; install matching versions"
+            )
+            self._refuse(WireError(text, code="protocol_mismatch"), EXIT_PROTOCOL)
+            return
+        try:
+            self._evaluator = self._start(message.options)  # type: ignore[union-attr]
+        except GraphportError as error:
+            self._refuse(error, EXIT_NODES)
+            return
+        facts = {
+            "protocol": PROTOCOL_VERSION,
+            "version": VERSION,
+            "os_pid": os.getpid(),
+            "python": platform.python_version(),
+            "max_frame_bytes": MAX_FRAME_BYTES,
+        }
+        self._outbox.send(messages.ready(facts))
+
+    def _handle(self, message: messages.Message) -> None:
+        try:
+            self._handlers[message.__class__](message)
+        except Exception:  # the session's border: a fault of ours must not end the engine
+            _log.exception("a %s message could not be handled", type(message).__name__)
+            self._apologise(message)
+
+    def _apologise(self, message: messages.Message) -> None:
+        error = fault(InternalError("the engine failed at this message; its log says where"))
+        if isinstance(message, messages.DemandAsync):
+            if self._evaluator is not None:
+                self._evaluator.abandon(message.demand)
+            self._outbox.send(messages.demand_error(message.demand, message.node, error))
+        elif isinstance(message, messages.Open | messages.Close):
+            self._outbox.send(messages.error(message.req, error))
+
+    # Messages. `_evaluator` is set by the time any of these is called.
+
+    def _demand(self, message: messages.DemandAsync) -> None:
+        if message.demand in self._evaluator.runs:  # type: ignore[union-attr]
+            error = LookupFailed(f"demand {message.demand} is open already", code="duplicate_id")
+            self._outbox.send(messages.error(None, fault(error)))
+            return
+        self._evaluator.demand(  # type: ignore[union-attr]
+            message.demand,
+            message.session,
+            message.node,
+            inputs=message.inputs,
+            deadline_ms=message.deadline_ms,
+            stream=message.stream,
+            fresh=message.fresh,
+        )
+
+    def _cancel(self, message: messages.Cancel) -> None:
+        self._evaluator.cancel(message.demand)  # type: ignore[union-attr]
+
+    def _open(self, message: messages.Open) -> None:
+        try:
+            session = self._evaluator.open(message.session, message.graph)  # type: ignore[union-attr]
+        except GraphportError as error:
+            self._outbox.send(messages.error(message.req, fault(error)))
+            return
+        graph = session.graph
+        facts = {"revision": graph.revision, "nodes": len(graph.nodes), "sinks": graph.sinks[:1_000]}
+        self._outbox.send(messages.reply(message.req, facts))
+
+    def _close(self, message: messages.Close) -> None:
+        try:
+            self._evaluator.close_session(message.session)  # type: ignore[union-attr]
+        except GraphportError as error:
+            self._outbox.send(messages.error(message.req, fault(error)))
+            return
+        self._outbox.send(messages.reply(message.req, None))
+
+    def _ping(self, message: messages.Ping) -> None:
+        self._send_credit()
+        self._outbox.send(messages.pong(message.token))
+
+    def _credit(self, message: messages.Credit) -> None:
+        self._outbox.credited(message.bytes)
+
+    def _malformed(self, message: messages.Malformed) -> None:
+        error = fault(message.error)
+        if message.demand is not None:
+            demand, node = message.demand
+            if self._evaluator is None or demand not in self._evaluator.runs:
+                self._outbox.send(messages.demand_error(demand, node, error))
+                return
+        self._outbox.send(messages.error(message.req, error))
+
+    def _second_hello(self, message: messages.Hello) -> None:
+        self._outbox.send(messages.error(None, fault(WireError("hello was said before"))))
+
+    def _send_credit(self) -> None:
+        self._credited_frames, self._credited_bytes = self._frames, self._bytes
+        self._outbox.send(messages.credit(self._frames, self._bytes))

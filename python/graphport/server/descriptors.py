@@ -1,0 +1,75 @@
+"""Takes the wire's file descriptors out of everybody's reach, and catches what nodes write to fds 1 and 2.
+
+Runs before any user code is imported. Afterwards no print, C library or forked child can corrupt or hold the wire.
+Called by `app.engine`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from typing import Final, NamedTuple
+
+PIPE_BYTES: Final = 1_048_576
+_FIRST_PRIVATE_FD: Final = 10
+
+
+class WireFds(NamedTuple):
+    """The wire: read frames from one, write them to the other."""
+
+    read: int
+    write: int
+
+
+class CapturedFds(NamedTuple):
+    """Read ends of the pipes that fds 1 and 2 now lead to."""
+
+    stdout: int
+    stderr: int
+
+
+def take_wire(*, stdio: bool) -> WireFds:
+    """Move the wire to private fds and put /dev/null in its place.
+
+    Args:
+        stdio: the wire is fds 0 and 1; otherwise 3 and 4.
+
+    Raises:
+        OSError: the process was not started with those fds open.
+    """
+    theirs = (0, 1) if stdio else (3, 4)
+    moved = WireFds(*(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_PRIVATE_FD) for fd in theirs))
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in theirs:
+        os.dup2(null, fd)
+    os.close(null)
+    if not stdio:
+        for fd in moved:
+            os.set_blocking(fd, False)
+            _enlarge(fd)
+    return moved
+
+
+def capture_output() -> CapturedFds:
+    """Lead fds 1 and 2 into pipes of our own.
+
+    Their write ends never block: a flood from C is dropped when nobody reads fast enough, instead of a deadlock.
+    """
+    ends = []
+    for fd in (1, 2):
+        read, write = os.pipe()
+        os.set_blocking(read, False)
+        os.set_blocking(write, False)
+        _enlarge(write)
+        os.dup2(write, fd, inheritable=True)
+        os.close(write)
+        ends.append(fcntl.fcntl(read, fcntl.F_DUPFD_CLOEXEC, _FIRST_PRIVATE_FD))
+        os.close(read)
+    return CapturedFds(*ends)
+
+
+def _enlarge(fd: int) -> None:
+    # Linux only, and limited by the system for unprivileged users; a smaller pipe works too.
+    with contextlib.suppress(OSError, AttributeError):
+        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)

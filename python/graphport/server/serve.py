@@ -1,0 +1,80 @@
+"""Runs one engine on the current event loop until its pipe ends. Called by `app.engine`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from graphport.server.connection import EXIT_CLEAN, Connection
+from graphport.server.logs import LogCapture, LogOutlet
+from graphport.server.outbox import Outbox
+from graphport.server.transport import PipeTransport, ThreadTransport
+from graphport.server.watch import watch_hang_up
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from graphport.contracts.sink import DemandSink
+    from graphport.demand.evaluator import Evaluator
+    from graphport.server.descriptors import CapturedFds, WireFds
+
+_log = logging.getLogger("graphport.server")
+
+
+async def serve(
+    wire: WireFds,
+    captured: CapturedFds,
+    *,
+    stdio: bool,
+    start: Callable[[DemandSink, dict[str, Any]], Evaluator],
+    stop: Callable[[], Awaitable[None]],
+) -> int:
+    """Speak the protocol on `wire` until it ends.
+
+    Args:
+        wire: from `descriptors.take_wire`.
+        captured: from `descriptors.capture_output`.
+        stdio: the wire is standard input and output.
+        start: called at `hello` with the sink and the client's options; returns the evaluator.
+        stop: called at the end, to stop what the evaluator's services have started.
+
+    Returns:
+        The exit status for the process.
+    """
+    loop = asyncio.get_running_loop()
+    transport = ThreadTransport(loop, wire) if stdio else PipeTransport(loop, wire)
+    outbox = Outbox(loop, transport)
+    logs = LogCapture(loop, LogOutlet(loop, outbox), captured)
+    status: asyncio.Future[int] = loop.create_future()
+    evaluators: list[Evaluator] = []
+
+    def started(options: dict[str, Any]) -> Evaluator:
+        evaluator = start(outbox, options)
+        evaluators.append(evaluator)
+        return evaluator
+
+    def ended(code: int) -> None:
+        if not status.done():
+            status.set_result(code)
+
+    connection = Connection(outbox, started, ended)
+    transport.start(connection.received, connection.ended)
+    if not stdio:
+        watch_hang_up(wire.read)
+    code = await status
+    logs.finish()
+    for evaluator in evaluators:
+        await evaluator.close()
+    await stop()
+    if code != EXIT_CLEAN:
+        await _drained(transport)
+    return code
+
+
+async def _drained(transport: PipeTransport | ThreadTransport) -> None:
+    """Let the last words out, for as long as the other side reads, at most a second."""
+    for _ in range(100):
+        if not transport.backlog:
+            return
+        await asyncio.sleep(0.01)
