@@ -161,7 +161,12 @@ def as_erlang(value: Any) -> str:
 def render_json(vectors: list[Vector]) -> str:
     lines = []
     for vector in vectors:
-        row = {"name": vector.name, "kind": vector.kind, "verdict": vector.verdict, "hex": vector.hex}
+        row: dict[str, Any] = {
+            "name": vector.name,
+            "kind": vector.kind,
+            "verdict": vector.verdict,
+            "hex": vector.hex,
+        }
         row |= {"value": as_json(vector.value), "exact": vector.exact, "messages": list(vector.messages)}
         lines.append("  " + json.dumps(row, ensure_ascii=True))
     return "[\n" + ",\n".join(lines) + "\n]\n"

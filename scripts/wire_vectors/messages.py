@@ -32,7 +32,7 @@ def to_engine_taken(table: Any, bytes_type: type) -> None:
     """Messages an engine must take."""
     hello = {"protocol": 1, "client": "test", "options": {}}
     graph = {"nodes": [{"id": "a", "type": "text-input", "data": {"text": "x"}}], "edges": []}
-    for name, message in [
+    rows: list[tuple[str, Any]] = [
         ("hello", ["hello", hello]),
         ("hello with a key more", ["hello", {**hello, "mood": "good"}]),
         ("hello of another protocol", ["hello", {**hello, "protocol": 2}]),
@@ -54,14 +54,15 @@ def to_engine_taken(table: Any, bytes_type: type) -> None:
         ("ping with a negative token", ["ping", -1]),
         ("credit", ["credit", 0, 0]),
         ("credit with the largest numbers", ["credit", TOP, TOP]),
-    ]:  # fmt: skip
+    ]  # fmt: skip
+    for name, message in rows:
         table.frame("to_engine", f"to engine: {name}", message, names=message[0])
 
 
 def to_engine_refused(table: Any) -> None:
     """Messages an engine must answer with bad_message."""
     demand = ["demand_async", 1, 2, "n"]
-    for name, message in [
+    rows: list[tuple[str, Any]] = [
         ("an unknown name", ["frobnicate", 1]),
         ("an empty name", [""]),
         ("an empty list", []),
@@ -103,7 +104,8 @@ def to_engine_refused(table: Any) -> None:
         ("ping with true", ["ping", True]),
         ("credit with a field too few", ["credit", 1]),
         ("credit with a negative number", ["credit", 1, -1]),
-    ]:
+    ]
+    for name, message in rows:
         table.frame("to_engine", f"to engine, refused: {name}", message, "bad_message")
 
 
@@ -116,7 +118,7 @@ def to_beam_taken(table: Any, bytes_type: type) -> None:
         "python": "3.11.7",
         "max_frame_bytes": 1048576,
     }
-    for name, message in [
+    rows: list[tuple[str, Any]] = [
         ("ready", ["ready", facts]),
         ("ready with a key more", ["ready", {**facts, "mood": "good"}]),
         ("reply", ["reply", 1, {"revision": 1, "nodes": 1, "sinks": ["a"]}]),
@@ -136,13 +138,14 @@ def to_beam_taken(table: Any, bytes_type: type) -> None:
         ("log, critical", ["log", "critical", "", "", {}]),
         ("pong", ["pong", 7]),
         ("a name of the future", ["weather", "sunny"]),
-    ]:
+    ]
+    for name, message in rows:
         table.frame("to_beam", f"to BEAM: {name}", message, names=message[0])
 
 
 def to_beam_refused(table: Any) -> None:
     """Messages that are a fault of the engine."""
-    for name, message in [
+    rows: list[tuple[str, Any]] = [
         ("an empty list", []),
         ("a name that is an integer", [1]),
         ("a map", {"pong": 1}),
@@ -168,7 +171,8 @@ def to_beam_refused(table: Any) -> None:
         ("log with an unknown level", ["log", "loud", "l", "t", {}]),
         ("log with meta of a list", ["log", "info", "l", "t", []]),
         ("pong with text", ["pong", "x"]),
-    ]:
+    ]
+    for name, message in rows:
         table.frame("to_beam", f"to BEAM, refused: {name}", message, "bad_message")
 
 

@@ -98,7 +98,7 @@ def same(left: Any, right: Any) -> bool:
     if left.__class__ is not right.__class__:
         return False
     if isinstance(left, float):
-        return left.hex() == right.hex()
+        return left.hex() == float(right).hex()
     if isinstance(left, list | tuple):
         waiting = [(left, right)]
         while waiting:  # not recursive: vectors nest deeper than the interpreter likes
