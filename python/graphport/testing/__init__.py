@@ -1,1 +1,5 @@
-"""What tests and benchmarks need and users do not. Never imported by the running engine."""
+"""Doubles for tests of nodes, of this package and of its users. Nothing outside of tests imports it."""
+
+from graphport.testing.context import RecordingContext, RecordingThreadContext
+
+__all__ = ["RecordingContext", "RecordingThreadContext"]

@@ -1,0 +1,84 @@
+"""The node types that an engine knows, by name: core types, loaded at first use, and the user's own.
+
+Must not import node modules: core types arrive as loaders, user types from whoever loads the user's modules.
+Asked by `validate` and by the evaluator.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from graphport.core.errors import LookupFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from graphport.contracts.node import NodeType
+
+
+class Catalogue:
+    """Name → node type. Iterating gives the node types in the order of their names."""
+
+    def __init__(self, core: Mapping[str, Callable[[], NodeType]] | None = None) -> None:
+        self._loaders = dict(core or {})
+        self._loaded: dict[str, NodeType] = {}
+        self._user: dict[str, NodeType] = {}
+
+    def register(self, node_type: NodeType, *, shadow: bool = False) -> None:
+        """Add a user's node type. The same object twice is fine.
+
+        Args:
+            node_type: the type to add.
+            shadow: let it take the place of a core type or of another user type of its name.
+
+        Raises:
+            LookupFailed: `duplicate_id` if the name is taken.
+        """
+        name = node_type.spec.type
+        if not shadow:
+            other = self._user.get(name)
+            if other is not None and other is not node_type:
+                raise LookupFailed(
+                    f"Two node types are called {name!r}: one in {_module(other)}, "
+                    f"one in {_module(node_type)}. Give one of them another type=.",
+                    code="duplicate_id",
+                )
+            if name in self._loaders:
+                raise LookupFailed(
+                    f"{_module(node_type)} declares the node type {name!r}, which is a core type. "
+                    f"Give it another type=.",
+                    code="duplicate_id",
+                )
+        self._user[name] = node_type
+
+    def get(self, name: str) -> NodeType | None:
+        """The node type of that name, or None. A user type that shadows a core type is found first."""
+        found = self._user.get(name) or self._loaded.get(name)
+        if found is None and name in self._loaders:
+            found = self._loaded[name] = self._loaders[name]()
+        return found
+
+    def names(self) -> list[str]:
+        """The names of all types, sorted. Loads nothing."""
+        return sorted(self._loaders.keys() | self._user.keys())
+
+    def nearest(self, name: str) -> str | None:
+        """The known name that looks most like this one, if any does."""
+        return next(iter(get_close_matches(name, self.names(), n=1)), None)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._user or name in self._loaders
+
+    def __iter__(self) -> Iterator[NodeType]:
+        for name in self.names():
+            found = self.get(name)
+            if found is not None:
+                yield found
+
+    def __len__(self) -> int:
+        return len(self._loaders.keys() | self._user.keys())
+
+
+def _module(node_type: NodeType) -> str:
+    return getattr(node_type.handler, "__module__", None) or "an unknown module"

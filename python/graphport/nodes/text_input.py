@@ -1,0 +1,14 @@
+"""text-input: a text from the demand, an edge or the graph. Runs inline, pure."""
+
+from __future__ import annotations
+
+from graphport.graph.authoring import node, node_type_of
+
+
+@node(outputs={"text": str}, category="input", execution="inline", content_digest=True, trusted=True)
+def text_input(text: str = "") -> str:
+    """Gives a text: the demand's, else the graph's, else an empty one."""
+    return "" if text is None else text
+
+
+NODE = node_type_of(text_input)
