@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from graphport.contracts.sink import DemandSink
     from graphport.demand.evaluator import Evaluator
     from graphport.graph.catalogue import Catalogue
-    from graphport.inference.gateway import Gateway
+    from graphport.inference.gateway import LocalGateway
 
 
 def run_port(node_modules: Sequence[str], *, stdio: bool) -> int:
@@ -63,18 +63,21 @@ class _Composition:
 
     def __init__(self, node_modules: Sequence[str]) -> None:
         self._node_modules = node_modules
-        self._gateway: Gateway | None = None
+        self._gateway: LocalGateway | None = None
 
     def start(self, sink: DemandSink, _options: dict[str, Any]) -> Evaluator:
         from graphport.demand.evaluator import Evaluator
 
         return Evaluator(load_catalogue(self._node_modules), sink, services=_Services(self._inference))
 
-    def _inference(self) -> Gateway:
+    def _inference(self) -> LocalGateway:
         if self._gateway is None:
-            from graphport.inference.gateway import Gateway
+            from graphport.app.models import ModelFolder
+            from graphport.inference.gateway import LocalGateway
+            from graphport.inference.profiles.xllamacpp import XllamacppProfile
+            from graphport.process.child import LocalSpawner
 
-            self._gateway = Gateway()
+            self._gateway = LocalGateway(XllamacppProfile(), LocalSpawner(), library=ModelFolder())
         return self._gateway
 
     async def stop(self) -> None:
@@ -85,7 +88,7 @@ class _Composition:
 class _Services(dict[str, Any]):
     """Services by name; `inference` is made at its first use, because most engines never load a model."""
 
-    def __init__(self, inference: Callable[[], Gateway]) -> None:
+    def __init__(self, inference: Callable[[], LocalGateway]) -> None:
         super().__init__()
         self._inference = inference
 

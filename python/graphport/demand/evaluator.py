@@ -60,8 +60,8 @@ class Evaluator:
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.sink = sink
-        self.services = services or {}
-        self.memo = memo or Memo()
+        self.services = {} if services is None else services
+        self.memo = Memo() if memo is None else memo
         self.threads = NodeThreads(self.loop, max_threads=max_threads)
         self.flights: dict[bytes, Flight] = {}
         self.runs: dict[int, Run] = {}

@@ -32,6 +32,8 @@ _LEVELS: Final = (
     (logging.INFO, "info"),
 )
 
+# Libraries of ours that report every request at INFO.
+_CHATTY: Final = ("httpx", "httpcore")
 
 
 class LogOutlet:
@@ -156,6 +158,8 @@ class LogCapture:
         root.handlers[:] = [handler]
         root.setLevel(logging.INFO)
         logging.captureWarnings(True)
+        for chatty in _CHATTY:
+            logging.getLogger(chatty).setLevel(logging.WARNING)
         self._streams: list[_PrintedStream] = []
         for fd, attribute, level in ((1, "stdout", "info"), (2, "stderr", "warning")):
             raw = _PrintedStream(outlet, level, attribute, fd)

@@ -1,0 +1,23 @@
+"""Every test runs with warnings as errors and a guard that fails it if the event loop is blocked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from blockbuster import blockbuster_ctx
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The evaluator's hot loop is plain asyncio, so that is what tests run on."""
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _no_blocking_calls_on_the_loop() -> Iterator[None]:
+    with blockbuster_ctx("graphport"):
+        yield
