@@ -83,7 +83,7 @@ class HttpClient:
             api_key: sent as bearer token with each request.
             idle_seconds: longest silence of the server before `backend_timeout`.
         """
-        self._base_url = base_url
+        self.base_url = base_url
         self._socket_path = socket_path
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._idle_seconds = idle_seconds
@@ -145,7 +145,7 @@ class HttpClient:
         import httpx
 
         transport: httpx.AsyncBaseTransport
-        if self._socket_path is not None or self._base_url.startswith(_LOCAL_PREFIXES):
+        if self._socket_path is not None or self.base_url.startswith(_LOCAL_PREFIXES):
             from graphport.http.local_transport import LocalTransport
 
             self._transport = LocalTransport(self._socket_path, idle_seconds=self._idle_seconds)
@@ -154,7 +154,7 @@ class HttpClient:
             transport = httpx.AsyncHTTPTransport(trust_env=False)
         return httpx.AsyncClient(
             transport=transport,
-            base_url=self._base_url,
+            base_url=self.base_url,
             headers=self._headers,
             timeout=self._idle_seconds,
             trust_env=False,

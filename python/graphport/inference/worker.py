@@ -38,12 +38,16 @@ _OUTPUT_CHARACTERS: Final = 4000
 
 
 class Worker:
-    """A worker that has loaded its model. Made by `start_worker`."""
+    """A worker that has loaded its model. Made by `start_worker`.
+
+    Attributes:
+        folder: where its socket is, or None if it listens on TCP.
+    """
 
     def __init__(self, process: WorkerProcess, client: HttpClient, folder: str | None, slots: int) -> None:
         self._process = process
         self._client = client
-        self._folder = folder
+        self.folder = folder
         self._slots = asyncio.Semaphore(slots)
         self._stopping = False
         process.on_exit(lambda: client.abort(self._death))
@@ -52,6 +56,11 @@ class Worker:
     def pid(self) -> int:
         """Process id of the worker."""
         return self._process.pid
+
+    @property
+    def url(self) -> str:
+        """Scheme, host and port; of meaning only without a `folder`."""
+        return self._client.base_url
 
     @property
     def stopping(self) -> bool:
@@ -89,7 +98,7 @@ class Worker:
             await self._process.stop()
         finally:
             await self._client.close()
-            await asyncio.shield(asyncio.to_thread(_remove_folder, self._folder))
+            await asyncio.shield(asyncio.to_thread(_remove_folder, self.folder))
 
     def _death(self) -> GraphportError:
         if self._stopping:
