@@ -1,0 +1,178 @@
+defmodule Graphport.Options do
+  @moduledoc """
+  Every option of Graphport: type, default, unit and meaning, in one table.
+
+  The functions of `Graphport` check their options against it, in the caller, and their documentation is made from
+  it. An unknown option or a value of a wrong type raises `ArgumentError`:
+
+      iex> Graphport.Options.validate!(:demand, timeot: 5)
+      ** (ArgumentError) unknown option :timeot of Graphport.demand/3; did you mean :timeout? Known options are :inputs, :timeout, :fresh
+
+      iex> Graphport.Options.validate!(:demand, timeout: "soon")
+      ** (ArgumentError) option :timeout of Graphport.demand/3: expected milliseconds as a non-negative integer, or :infinity, got: "soon"
+
+      iex> Graphport.Options.validate!(:demand, fresh: true)
+      %{inputs: %{}, timeout: 60_000, fresh: true}
+  """
+
+  @inputs {:inputs, :inputs, %{},
+           "Values that win over edges, node data, settings and defaults, for this demand: node id to port to value."}
+  @fresh {:fresh, :boolean, false, "Draw new seeds for the sampling nodes that the demand needs."}
+
+  @schemas %{
+    start_link: [
+      {:name, :name, :required, "Name of the instance: an atom, usually a module name."},
+      {:python, :string, nil,
+       "Path or name of the Python to run. Else the variable `GRAPHPORT_PYTHON`, then `.venv` in the current folder " <>
+         "or one above it, then `python3`."},
+      {:python_path, :strings, [], "Folders to search for Python modules before all others."},
+      {:nodes, :strings, [], "Python modules that define your own node types."},
+      {:start_timeout, :milliseconds, 15_000, "How long the engine may take to get ready."},
+      {:hang_timeout, :milliseconds, 10_000,
+       "An engine that says nothing for so long, not even to a ping, is killed and started anew."}
+    ],
+    open: [
+      {:owner, :owner, :caller,
+       "The session closes when this process ends. `:caller` is the opener; `:none` keeps it until `close/1`."},
+      {:timeout, :timeout, 30_000, "How long loading may take, waiting for the engine included."}
+    ],
+    demand: [
+      @inputs,
+      {:timeout, :timeout, 60_000,
+       "The deadline of the demand, waiting included. The work ends with it: `:deadline_exceeded`."},
+      @fresh
+    ],
+    demand_async: [
+      @inputs,
+      {:timeout, :timeout, :infinity,
+       "The deadline of the demand, waiting included. The work ends with it: `:deadline_exceeded`."},
+      {:stream, :stream, true,
+       "Which chunks are sent: `true` for those of the first streaming port of each node, a list of node ids for " <>
+         "those of these nodes, `:all` for every port as `{port, chunk}`, `false` for none."},
+      @fresh,
+      {:to, :to, :caller, "The process that receives the messages. When it ends, the demand is cancelled."}
+    ]
+  }
+
+  @arity %{start_link: 1, open: 3, demand: 3, demand_async: 3}
+  @tables Map.new(@schemas, fn {function, schema} ->
+            {function, Map.new(schema, &{elem(&1, 0), elem(&1, 1)})}
+          end)
+  @defaults Map.new(@schemas, fn {function, schema} ->
+              {function,
+               for(
+                 {name, _type, default, _text} <- schema,
+                 default != :required,
+                 into: %{},
+                 do: {name, default}
+               )}
+            end)
+  @required Map.new(@schemas, fn {function, schema} ->
+              {function, for({name, _type, :required, _text} <- schema, do: name)}
+            end)
+
+  @typedoc "A function of `Graphport` that takes options."
+  @type function_name :: :start_link | :open | :demand | :demand_async
+
+  @doc """
+  The options as a map with every option in it. Raises `ArgumentError` for what is unknown, missing or of a wrong type.
+
+      iex> Graphport.Options.validate!(:open, [])
+      %{owner: :caller, timeout: 30_000}
+  """
+  @spec validate!(function_name, keyword) :: map
+  def validate!(function, []) when :erlang.map_get(function, @required) == [],
+    do: :erlang.map_get(function, @defaults)
+
+  def validate!(function, options) when is_list(options) do
+    given = check(options, Map.fetch!(@tables, function), Map.fetch!(@defaults, function), function)
+
+    case Enum.reject(Map.fetch!(@required, function), &is_map_key(given, &1)) do
+      [] -> given
+      [name | _] -> raise ArgumentError, "option #{inspect(name)} of #{title(function)} is required"
+    end
+  end
+
+  def validate!(function, other) do
+    raise ArgumentError, "#{title(function)} takes its options as a keyword list, got: #{inspect(other)}"
+  end
+
+  @doc """
+  The options of a function as Markdown, for its documentation.
+
+      iex> Graphport.Options.docs(:open) =~ "`:timeout`"
+      true
+  """
+  @spec docs(function_name) :: String.t()
+  def docs(function) do
+    Enum.map_join(Map.fetch!(@schemas, function), "\n", fn {name, type, default, text} ->
+      "  * `#{inspect(name)}` (#{expected(type)}; #{shown_default(default)}) - #{text}"
+    end)
+  end
+
+  defp check([{name, value} | rest], table, acc, function) when is_atom(name) do
+    case table do
+      %{^name => type} ->
+        unless valid?(type, value), do: wrong(function, name, type, value)
+        check(rest, table, Map.put(acc, name, value), function)
+
+      _unknown ->
+        unknown(function, name)
+    end
+  end
+
+  defp check([], _table, acc, _function), do: acc
+
+  defp check(other, _table, _acc, function) do
+    raise ArgumentError, "#{title(function)} takes its options as a keyword list, got: #{inspect(other)}"
+  end
+
+  defp valid?(:name, value), do: is_atom(value) and value not in [nil, true, false]
+  defp valid?(:string, value), do: is_nil(value) or (is_binary(value) and value != "")
+  defp valid?(:strings, value), do: is_list(value) and Enum.all?(value, &(is_binary(&1) and &1 != ""))
+  defp valid?(:milliseconds, value), do: is_integer(value) and value > 0
+  defp valid?(:timeout, value), do: value == :infinity or (is_integer(value) and value >= 0)
+  defp valid?(:boolean, value), do: is_boolean(value)
+  defp valid?(:inputs, value), do: is_map(value) and Enum.all?(value, fn {_node, ports} -> is_map(ports) end)
+  defp valid?(:stream, value), do: is_boolean(value) or value == :all or valid?(:strings, value)
+  defp valid?(:owner, value), do: is_pid(value) or value in [:caller, :none]
+  defp valid?(:to, value), do: is_pid(value) or value == :caller
+
+  defp expected(:name), do: "an atom"
+  defp expected(:string), do: "a non-empty string"
+  defp expected(:strings), do: "a list of non-empty strings"
+  defp expected(:milliseconds), do: "milliseconds as a positive integer"
+  defp expected(:timeout), do: "milliseconds as a non-negative integer, or :infinity"
+  defp expected(:boolean), do: "a boolean"
+  defp expected(:inputs), do: "a map of node ids to maps of ports"
+  defp expected(:stream), do: "true, false, :all or a list of node ids"
+  defp expected(:owner), do: "a pid, :caller or :none"
+  defp expected(:to), do: "a pid or :caller"
+
+  defp shown_default(:required), do: "required"
+  defp shown_default(nil), do: "found as told"
+  defp shown_default(default), do: "default `#{inspect(default)}`"
+
+  @spec wrong(function_name, atom, atom, term) :: no_return
+  defp wrong(function, name, type, value) do
+    raise ArgumentError,
+          "option #{inspect(name)} of #{title(function)}: expected #{expected(type)}, got: #{inspect(value)}"
+  end
+
+  @spec unknown(function_name, atom) :: no_return
+  defp unknown(function, name) do
+    known = for {known, _type, _default, _text} <- Map.fetch!(@schemas, function), do: known
+    nearest = Enum.max_by(known, &String.jaro_distance(Atom.to_string(&1), Atom.to_string(name)))
+
+    hint =
+      if String.jaro_distance(Atom.to_string(nearest), Atom.to_string(name)) > 0.7,
+        do: " did you mean #{inspect(nearest)}?",
+        else: ""
+
+    raise ArgumentError,
+          "unknown option #{inspect(name)} of #{title(function)};#{hint} " <>
+            "Known options are #{Enum.map_join(known, ", ", &inspect/1)}"
+  end
+
+  defp title(function), do: "Graphport.#{function}/#{Map.fetch!(@arity, function)}"
+end

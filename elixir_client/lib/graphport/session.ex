@@ -1,0 +1,17 @@
+defmodule Graphport.Session do
+  @moduledoc """
+  A loaded graph: what `Graphport.open/3` returns.
+
+  A plain value; it may be sent to other processes, and any of them may demand nodes. The session closes when its
+  `owner:` ends or `Graphport.close/1` is called. After an engine crash it is loaded anew on its next use.
+
+    * `:instance` - name of the instance it lives in.
+    * `:id` - integer, unique in this BEAM node's life.
+    * `:pid` - process that keeps the graph.
+  """
+
+  @enforce_keys [:instance, :id, :pid]
+  defstruct [:instance, :id, :pid]
+
+  @type t :: %__MODULE__{instance: atom, id: pos_integer, pid: pid}
+end
