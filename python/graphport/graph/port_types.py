@@ -62,6 +62,7 @@ _NUMBERS: Final = frozenset({int, float})
 _SHORT: Final = Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60
 _SHORT.maxlevel = 2
+_SHOWN_MOST: Final = 120
 
 
 def shown(value: Any) -> str:
@@ -70,7 +71,11 @@ def shown(value: Any) -> str:
         return "null"
     if value is True or value is False:
         return "true" if value else "false"
-    return _SHORT.repr(value)
+    try:
+        text = _SHORT.repr(value)
+    except ValueError:  # Python refuses to write out an integer of thousands of digits
+        return "a number of very many digits"
+    return text if len(text) <= _SHOWN_MOST else text[: _SHOWN_MOST - 1] + "…"
 
 
 def fits(source: str, target: str) -> bool:

@@ -25,7 +25,9 @@ from graphport.graph.port_types import shown
 def number_input(value: Any) -> int | float:
     """Gives a finite number; a text such as "2.5" counts as the number it reads as."""
     number = _parsed(value.strip()) if isinstance(value, str) else value
-    if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+    if isinstance(number, bool) or not (
+        isinstance(number, int) or (isinstance(number, float) and math.isfinite(number))
+    ):
         raise NodeError(f"number-input: expected a finite number, got {shown(value)}.", code="invalid_input")
     return number
 
