@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import select
 import signal
@@ -106,12 +107,10 @@ async def test_cancelling_while_the_prompt_is_read_frees_the_slot(
 
     async with asyncio.timeout(5):
         await until_idle(worker)
-    # Had the whole prompt been computed, it would be in the slot's cache now.
+    # The whole prompt takes most of a minute; the slot remembers how far it came.
     _, body = await worker.get("/slots")
-    assert b'"n_prompt_tokens_processed":30' not in body
-    text, done = await answer(gateway, path, "x", parameters)
-    assert text == "yz"
-    assert done.usage is not None
+    assert json.loads(body)[0]["n_prompt_tokens"] < 15_000
+    assert (await answer(gateway, path, "x", parameters))[0] == "yz"
 
 
 async def test_other_models_go_on_when_a_worker_dies(gateway: LocalGateway, models: Path) -> None:
