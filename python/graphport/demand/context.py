@@ -51,6 +51,10 @@ class _Context:
                 code="backend_unavailable",
             ) from None
 
+    def attach(self, flight: Flight) -> None:
+        """The node has suspended: from now on its execution is a flight."""
+        self._flight = flight
+
     def _check_streamed(self, port: str) -> None:
         declared = self.node.type.spec.output(port)
         if declared is None or not declared.stream:

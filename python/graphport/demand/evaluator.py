@@ -22,7 +22,7 @@ from graphport.demand.ready_queue import ReadyQueue
 from graphport.demand.run import Run
 from graphport.demand.session import Session
 from graphport.demand.threads import NodeThreads
-from graphport.graph.compile import ASYNC, CompiledGraph, Plan, TypeStats
+from graphport.graph.compile import CompiledGraph, Plan, TypeStats
 from graphport.graph.port_types import check_value
 from graphport.graph.validate import load_graph
 
@@ -173,12 +173,12 @@ class Evaluator:
         self._turn_planned = False
         until = perf_counter() + TURN_S
         while (run := self._ready.take()) is not None:
-            flight = run.step(until)
+            run.step(until, in_task=False)
             if run.ready and not run.closed:
                 self._ready.add(run)
-            if flight is not None:
-                self._carry_in_task(flight)
-                return
+                if run.awaits_task:
+                    self._carry_in_task()
+                    return
             if perf_counter() >= until:
                 break
         if self._ready:
@@ -189,43 +189,41 @@ class Evaluator:
             self._turn_planned = True
             self.loop.call_soon(self.advance)
 
-    def _carry_in_task(self, flight: Flight) -> None:
-        task = self.loop.create_task(self._carry(flight))
+    def _carry_in_task(self) -> None:
+        task = self.loop.create_task(self._carry())
         self._carriers.add(task)
         task.add_done_callback(self._carriers.discard)
 
-    async def _carry(self, flight: Flight | None) -> None:
-        """Await an async node, then go on with what is ready, awaiting async nodes as they come."""
+    async def _carry(self) -> None:
+        """`advance` as a task: async nodes may begin, and one that suspends is awaited here."""
         task = asyncio.current_task()
         until = perf_counter() + TURN_S
-        while True:
-            if flight is not None and not await self._await_node(flight, task):
-                break
-            run = self._ready.take()
-            if run is None:
-                return
-            flight = run.step(until)
+        while (run := self._ready.take()) is not None:
+            flight = run.step(until, in_task=True)
             if run.ready and not run.closed:
                 self._ready.add(run)
-            if perf_counter() >= until:
-                if flight is not None:
+            if flight is not None:
+                if self._ready:
                     self._plan_turn()
+                await self._await_rest(flight, task)
+                if task is None or task.cancelling():
+                    break
+                until = perf_counter() + TURN_S
+            elif perf_counter() >= until:
                 await asyncio.sleep(0)
                 until = perf_counter() + TURN_S
         if self._ready:
             self._plan_turn()
 
-    async def _await_node(self, flight: Flight, task: asyncio.Task[Any] | None) -> bool:
-        """Await a node's handler in this task. False if the task was marked as cancelled and should end."""
-        if flight.over:
-            return True
-        if self._ready:
-            self._plan_turn()  # comes to pass only if the node suspends
+    async def _await_rest(self, flight: Flight, task: asyncio.Task[Any] | None) -> None:
+        """Await what is left of a node that has suspended, and hand its result on."""
+        if flight.rest is None:
+            return
         flight.task = task
         node = flight.node
         began = perf_counter()
         try:
-            outputs = await node.handler(flight.inputs, flight.context)
+            outputs = await flight.rest
         except asyncio.CancelledError as raised:
             if not flight.cancelled and self._closing:
                 raise
@@ -233,20 +231,17 @@ class Evaluator:
         except (Exception, SystemExit) as raised:
             flight.fail(failure(node, raised))
         else:
-            node.stats.add(perf_counter() - began)
+            node.stats.add(1, perf_counter() - began)
             flight.succeed(outputs)
         finally:
             flight.task = None
             flight.returned = True
-        return task is None or not task.cancelling()
 
     # Flights
 
-    def depart(self, node: CompiledNode, key: bytes, inputs: dict[str, Any], *, store: bool) -> Flight:
-        """Start an execution that others may join. Threads start at once; the caller carries async nodes."""
-        flight = self.flights[key] = Flight(self, node, key, inputs, store=store)
-        if node.execution != ASYNC:
-            self.threads.submit(flight)
+    def depart(self, node: CompiledNode, key: bytes, *, store: bool) -> Flight:
+        """Note an execution that others may join."""
+        flight = self.flights[key] = Flight(self, node, key, store=store)
         return flight
 
     def land(self, flight: Flight) -> None:

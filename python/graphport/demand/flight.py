@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphport.core.errors import DemandStopped
 from graphport.demand.context import LoopContext, ThreadContext
-from graphport.demand.memo import Entry
 from graphport.demand.outputs import checked, failure
 from graphport.graph.compile import THREAD
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine, Generator
 
     from graphport.core.errors import GraphportError
     from graphport.demand.evaluator import Evaluator
@@ -27,12 +26,37 @@ if TYPE_CHECKING:
 REPLAY_CHARACTERS: Final = 16_384
 
 
+class Suspended:
+    """The rest of a coroutine that was begun by hand, in the task that now awaits it."""
+
+    __slots__ = ("_coroutine", "_first")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], first: Any) -> None:
+        self._coroutine = coroutine
+        self._first = first
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        coroutine, yielded = self._coroutine, self._first
+        while True:
+            raised: BaseException | None = None
+            try:
+                received = yield yielded
+            except BaseException as told:  # a cancel reaches the node where it waits, like all its task is told
+                raised = told
+            try:
+                yielded = coroutine.send(received) if raised is None else coroutine.throw(raised)
+            except StopIteration as done:
+                return done.value
+
+
 class Flight:
     """An execution under way.
 
     Attributes:
         key: what other runs join it by.
         waiters: `(run, place)` of those who get the result.
+        store: the result may be kept.
+        rest: what is left of an async node that has suspended.
         cancelled: nobody wants it any more; nodes may look at this from any thread.
         task: the task that carries an async node while it does.
         returned: the node's thread has come back.
@@ -45,10 +69,10 @@ class Flight:
         "_timer",
         "cancelled",
         "context",
-        "inputs",
         "key",
         "node",
         "over",
+        "rest",
         "returned",
         "store",
         "stuck",
@@ -56,17 +80,15 @@ class Flight:
         "waiters",
     )
 
-    def __init__(
-        self, evaluator: Evaluator, node: CompiledNode, key: bytes, inputs: dict[str, Any], *, store: bool
-    ) -> None:
+    def __init__(self, evaluator: Evaluator, node: CompiledNode, key: bytes, *, store: bool) -> None:
         self._evaluator = evaluator
         self.node = node
         self.key = key
-        self.inputs = inputs
         self.store = store
         self.waiters: list[tuple[Run, int]] = []
         self.cancelled = self.over = self.returned = self.stuck = False
         self.task: asyncio.Task[Any] | None = None
+        self.rest: Suspended | None = None
         kind = ThreadContext if node.execution == THREAD else LoopContext
         self.context = kind(evaluator, node, self)
         self._chunks: list[tuple[str, Any]] | None = None
@@ -101,10 +123,10 @@ class Flight:
             self._chunks = []
         self._chunks.append((port, chunk))
 
-    def call(self) -> Callable[[], None]:
+    def call(self, inputs: dict[str, Any]) -> Callable[[], None]:
         """Run a `thread` node on the calling thread; returns what delivers the result, to be called on the loop."""
         try:
-            outputs = self.node.handler(self.inputs, self.context)
+            outputs = self.node.handler(inputs, self.context)
         except BaseException as raised:  # a thread of ours must outlive whatever a node raises
             error = failure(self.node, raised)
             return lambda: self.fail(error)
@@ -122,14 +144,13 @@ class Flight:
                 self.fail(failure(self.node, raised))
                 return
         self._end()
-        entry = Entry(returned, joined(self._chunks) if self._chunks else None)
         if self.store:
-            self._evaluator.memo.put(self.key, entry)
+            self._evaluator.memo.put(self.key, returned, joined(self._chunks) if self._chunks else None)
         waiters, self.waiters = self.waiters, []
         for run, place in waiters:
             if self in run.flights:
                 run.flights.remove(self)
-            run.settle(place, entry)
+            run.settle(place, returned)
 
     def fail(self, error: GraphportError) -> None:
         """The node raised, or was stopped: everyone who waits fails."""

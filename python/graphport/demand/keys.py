@@ -10,10 +10,9 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from graphport.graph.digest import DEAD, digest, xxh3
+from graphport.graph.digest import digest, xxh3
 
 if TYPE_CHECKING:
-    from graphport.demand.memo import Entry
     from graphport.demand.session import Session
     from graphport.graph.compile import Edge, Plan
 
@@ -50,7 +49,7 @@ def derive(
             if once is not None:
                 once[place] = 1
             continue
-        parts = _head(plan, place, session, inputs)
+        parts = head(plan, place, session, inputs)
         for source, _, _, _ in edges[place]:
             giver = plan.nodes[source]
             key = keys[source]
@@ -71,7 +70,7 @@ def _structural(plan: Plan, session: Session) -> list[bytes | None]:
     for place, node in enumerate(plan.nodes):
         edges = plan.edges[place]
         if place in seeded:
-            parts = _head(plan, place, session, {})
+            parts = head(plan, place, session, {})
             parts.extend([keys[edge[0]] for edge in edges])
             keys.append(xxh3(b"".join(parts)))
         elif len(edges) == 1:
@@ -83,28 +82,8 @@ def _structural(plan: Plan, session: Session) -> list[bytes | None]:
     return keys  # type: ignore[return-value]
 
 
-def late(
-    plan: Plan,
-    place: int,
-    session: Session,
-    inputs: dict[int, dict[str, Any]],
-    edges: tuple[Edge, ...],
-    keys: list[bytes | None],
-    entries: list[Entry | None],
-) -> bytes:
-    """The key of a node all of whose sources are settled."""
-    parts = _head(plan, place, session, inputs)
-    for source, port, _, _ in edges:
-        entry, giver = entries[source], plan.nodes[source]
-        if entry is None or port not in entry.outputs:
-            parts.append(DEAD)
-            continue
-        part = entry.digest_of(port) if giver.content_digest else None
-        parts.append(part or keys[source] or DEAD)
-    return xxh3(b"".join(parts))
-
-
-def _head(plan: Plan, place: int, session: Session, inputs: dict[int, dict[str, Any]]) -> list[bytes]:
+def head(plan: Plan, place: int, session: Session, inputs: dict[int, dict[str, Any]]) -> list[bytes]:
+    """What a key starts with: all of it but the in-edges."""
     node = plan.nodes[place]
     parts = [node.static_digest]
     own = inputs.get(place)

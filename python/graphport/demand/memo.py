@@ -1,101 +1,118 @@
 """Results of cacheable nodes by key: one LRU per engine, bounded by bytes and by entries.
 
-Dropping an entry never takes a value from a run that uses it: runs hold what they have read. Errors are never put in.
-Called by `run` and `flight`, on the event loop's thread only.
+Dropping a result never takes it from a run that uses it: runs hold what they have read. Errors are never put in.
+The results themselves are plain dicts, and what few nodes need (streamed chunks, content digests) lies beside them: an
+object per result would double what a trivial node costs (`scripts/bench evaluator`). Called by `run` and `flight`, on
+the event loop's thread only.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from graphport.demand.values import size_of
 from graphport.graph.digest import digest
+from graphport.graph.values import FLAT_BYTES, size_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 DEFAULT_BYTES: Final = 256 * 1024 * 1024
 DEFAULT_ENTRIES: Final = 1_000_000
-_ENTRY_OVERHEAD_BYTES: Final = 400
+_RESULT_OVERHEAD_BYTES: Final = 400
 
-
-class Entry:
-    """A node's finished execution.
-
-    Attributes:
-        outputs: port to value; for a gate the live port only.
-        digests: per port a hash of the value, where the node type asks for it.
-        chunks: what the node streamed, `(port, chunk)` in order, neighbouring text joined; None if it did not.
-        size: bytes this entry counts for.
-    """
-
-    __slots__ = ("chunks", "digests", "outputs", "size")
-
-    def __init__(self, outputs: dict[str, Any], chunks: list[tuple[str, Any]] | None = None) -> None:
-        self.outputs = outputs
-        self.digests: dict[str, bytes] | None = None
-        self.chunks = chunks
-        self.size = 0
-
-    def digest_of(self, port: str) -> bytes | None:
-        """Content digest of an output, computed at the first question; None if it is not plain data."""
-        if self.digests is None:
-            self.digests = {}
-        known = self.digests.get(port)
-        if known is None:
-            known = digest(self.outputs.get(port))
-            if known is not None:
-                self.digests[port] = known
-        return known
+# Port to value; for a gate the live port only.
+Outputs = dict[str, Any]
+# What a node streamed: `(port, chunk)` in order, neighbouring text joined.
+Chunks = list[tuple[str, Any]]
 
 
 class Memo:
     """The cache. `get` counts as use.
 
     Args:
-        max_bytes: estimated bytes of all entries together.
-        max_entries: number of entries.
+        max_bytes: estimated bytes of all results together.
+        max_entries: number of results.
     """
 
-    __slots__ = ("_entries", "bytes", "max_bytes", "max_entries", "puts")
+    __slots__ = ("_chunks", "_digests", "_results", "_sizes", "bytes", "max_bytes", "max_entries")
 
     def __init__(self, *, max_bytes: int = DEFAULT_BYTES, max_entries: int = DEFAULT_ENTRIES) -> None:
-        self._entries: OrderedDict[bytes, Entry] = OrderedDict()
+        self._results: OrderedDict[bytes, Outputs] = OrderedDict()
+        self._sizes: dict[bytes, int] = {}
+        self._chunks: dict[bytes, Chunks] = {}
+        self._digests: dict[bytes, dict[str, bytes]] = {}
         self.max_bytes = max_bytes
         self.max_entries = max_entries
         self.bytes = 0
-        self.puts = 0
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._results)
 
-    def get(self, key: bytes) -> Entry | None:
-        """The entry of that key, now the youngest, or None."""
-        entry = self._entries.get(key)
-        if entry is not None:
-            self._entries.move_to_end(key)
-        return entry
+    def get(self, key: bytes) -> Outputs | None:
+        """The result of that key, now the youngest, or None."""
+        outputs = self._results.get(key)
+        if outputs is not None:
+            self._results.move_to_end(key)
+        return outputs
 
-    def put(self, key: bytes, entry: Entry) -> None:
-        """Keep an entry. One that alone exceeds the bound is not kept."""
-        size = _ENTRY_OVERHEAD_BYTES
-        for value in entry.outputs.values():
-            size += size_of(value)
-        if entry.chunks:
-            size += size_of(entry.chunks)
-        self.puts += 1
-        if size > self.max_bytes:
-            return
-        entry.size = size
-        old = self._entries.get(key)
-        if old is not None:
-            self.bytes -= old.size
-            self._entries.move_to_end(key)
-        self._entries[key] = entry
-        self.bytes += size
-        while self.bytes > self.max_bytes or len(self._entries) > self.max_entries:
-            _, dropped = self._entries.popitem(last=False)
-            self.bytes -= dropped.size
+    def put(self, key: bytes, outputs: Outputs, chunks: Chunks | None = None) -> None:
+        """Keep one result. One that alone exceeds the bound is not kept."""
+        self.put_many(((key, outputs),))
+        if chunks and key in self._results:
+            size = size_of(chunks)
+            self._chunks[key] = chunks
+            self._sizes[key] += size
+            self.bytes += size
+            self._shrink()
+
+    def put_many(self, pairs: Iterable[tuple[bytes, Outputs]]) -> None:
+        """Keep results, the last one the youngest."""
+        results, sizes, total = self._results, self._sizes, self.bytes
+        for key, outputs in pairs:
+            size = _RESULT_OVERHEAD_BYTES
+            for value in outputs.values():
+                size += FLAT_BYTES.get(value.__class__) or size_of(value)
+            if size > self.max_bytes:
+                continue
+            if key in sizes:
+                self.bytes = total
+                self._drop(key)
+                total = self.bytes
+            results[key] = outputs
+            sizes[key] = size
+            total += size
+        self.bytes = total
+        self._shrink()
+
+    def chunks(self, key: bytes) -> Chunks | None:
+        """What the node streamed for that result, or None."""
+        return self._chunks.get(key)
+
+    def digest_of(self, key: bytes, port: str, outputs: Outputs) -> bytes | None:
+        """Content digest of an output of a result, computed once while it is kept; None if it is no plain data."""
+        known = self._digests.get(key)
+        if known is not None and port in known:
+            return known[port]
+        found = digest(outputs.get(port))
+        if found is not None and key in self._results:
+            self._digests.setdefault(key, {})[port] = found
+        return found
 
     def clear(self) -> None:
         """Forget everything."""
-        self._entries.clear()
+        for part in (self._results, self._sizes, self._chunks, self._digests):
+            part.clear()
         self.bytes = 0
+
+    def _shrink(self) -> None:
+        while self.bytes > self.max_bytes or len(self._results) > self.max_entries:
+            self._drop(next(iter(self._results)))
+
+    def _drop(self, key: bytes) -> None:
+        del self._results[key]
+        self.bytes -= self._sizes.pop(key)
+        if self._chunks:
+            self._chunks.pop(key, None)
+        if self._digests:
+            self._digests.pop(key, None)

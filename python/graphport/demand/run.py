@@ -7,6 +7,7 @@ driven by what settles, where gates or values decide what is needed. Called by `
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections import deque
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
@@ -14,23 +15,23 @@ from typing import TYPE_CHECKING, Any, Final
 from graphport.core.errors import DemandStopped, NodeError
 from graphport.demand import keys as node_keys
 from graphport.demand.context import LoopContext
-from graphport.demand.flight import replay
-from graphport.demand.memo import Entry
+from graphport.demand.flight import Flight, Suspended, replay
 from graphport.demand.outputs import checked, failure
-from graphport.demand.values import own_copy
+from graphport.graph.values import FIXED
 from graphport.graph.compile import ASYNC, INLINE
+from graphport.graph.digest import DEAD, xxh3
 
 if TYPE_CHECKING:
     import asyncio
 
     from graphport.core.errors import GraphportError
     from graphport.demand.evaluator import Evaluator
-    from graphport.demand.flight import Flight
+    from graphport.demand.memo import Outputs
     from graphport.demand.session import Session
-    from graphport.graph.compile import CompiledNode, Edge, Plan
+    from graphport.graph.compile import CompiledNode, Plan
 
 # What a node settles as that lies behind a dead port. It has no outputs, so every edge from it is dead.
-SKIPPED: Final = Entry({})
+SKIPPED: Final[Outputs] = {}
 
 _IDLE: Final = 0
 _AWAITS_GATES: Final = 1
@@ -57,12 +58,13 @@ class Run:
     __slots__ = (
         "_consumers",
         "_edges",
-        "_entries",
+        "_results",
         "_evaluator",
         "_inline_context",
         "_inputs",
         "_keys",
         "_once",
+        "_plain",
         "_pending",
         "_received",
         "_stage",
@@ -110,9 +112,14 @@ class Run:
         if deadline_ms is not None:
             self._timer = self._evaluator.loop.call_later(deadline_ms / 1000, self._expire, deadline_ms)
         plan, size = self.plan, len(self.plan.nodes)
-        self._edges = plan.edges if not self._inputs else _without_given(plan.edges, self._inputs)
+        self._edges, self._plain = plan.edges, plan.plain
+        if self._inputs:
+            self._edges, self._plain = plan.edges.copy(), plan.plain.copy()
+            for place, given in self._inputs.items():
+                self._edges[place] = tuple(edge for edge in plan.edges[place] if edge[2] not in given)
+                self._plain[place] = 0
         self._keys, self._once = node_keys.derive(plan, self.session, self._inputs, self._edges)
-        self._entries: list[Entry | None] = [None] * size
+        self._results: list[Outputs | None] = [None] * size
         if self._stream and plan.streaming:
             self._replay_known()
         if plan.lazy or self._inputs:
@@ -125,16 +132,16 @@ class Run:
             self._stage = bytearray()
             self._consumers = plan.consumers
             self._scan()
-        if self._entries[size - 1] is not None:
+        if self._results[size - 1] is not None:
             self._finish(cached=True)
 
     # Finding what is needed
 
     def _scan(self) -> None:
         """Backward over the plan: what the memo has needs no sources. Then forward: how many sources each awaits."""
-        plan, keys, entries, once = self.plan, self._keys, self._entries, self._once
+        plan, keys, results, once = self.plan, self._keys, self._results, self._once
         get, sources = self._evaluator.memo.get, plan.sources
-        last = len(entries) - 1
+        last = len(results) - 1
         needed = bytearray(last + 1)
         needed[last] = 1
         found = False
@@ -145,12 +152,12 @@ class Run:
                 for source in sources[place]:
                     needed[source] = 1
             else:
-                entry = get(keys[place])  # type: ignore[arg-type]
-                if entry is None:
+                outputs = get(keys[place])  # type: ignore[arg-type]
+                if outputs is None:
                     for source in sources[place]:
                         needed[source] = 1
                 else:
-                    entries[place] = entry
+                    results[place] = outputs
                     found = True
         if not found:
             self._pending = plan.indegrees.copy()
@@ -158,8 +165,8 @@ class Run:
             return
         self._pending = [_NEVER] * (last + 1)
         for place in range(last + 1):
-            if needed[place] and entries[place] is None:
-                awaited = sum(1 for source in sources[place] if entries[source] is None)
+            if needed[place] and results[place] is None:
+                awaited = sum(1 for source in sources[place] if results[source] is None)
                 self._pending[place] = awaited
                 if not awaited:
                     self.ready.append(place)
@@ -175,9 +182,9 @@ class Run:
                 continue
             place = wanted.pop()
             key = self._keys[place]
-            entry = None if key is None else self._evaluator.memo.get(key)
-            if entry is not None:
-                self._entries[place] = entry
+            outputs = None if key is None else self._evaluator.memo.get(key)
+            if outputs is not None:
+                self._results[place] = outputs
                 settled.append(place)
                 continue
             gated = self.plan.gated[place]
@@ -199,7 +206,7 @@ class Run:
     def _await(self, place: int, sources: tuple[int, ...], wanted: list[int], settled: list[int]) -> None:
         awaited = 0
         for source in sources:
-            if self._entries[source] is None:
+            if self._results[source] is None:
                 awaited += 1
                 self._consumers[source].append(place)
                 if self._stage[source] == _IDLE:
@@ -212,32 +219,42 @@ class Run:
     def _inputs_settled(self, place: int, wanted: list[int], settled: list[int]) -> None:
         if self._stage[place] == _AWAITS_GATES:
             if self._is_dead(place):
-                self._entries[place] = SKIPPED
+                self._results[place] = SKIPPED
                 settled.append(place)
             else:
                 self._stage[place] = _AWAITS_ALL
                 self._await(place, self._sources(place), wanted, settled)
             return
         if self._keys[place] is None:
-            key = node_keys.late(
-                self.plan, place, self.session, self._inputs, self._edges[place], self._keys, self._entries
-            )
+            key = self._late_key(place)
             self._keys[place] = key
-            entry = self._evaluator.memo.get(key)
-            if entry is not None:
-                self._entries[place] = entry
-                if entry.chunks and self._streams(place):
-                    replay(self, place, entry.chunks)
+            outputs = self._evaluator.memo.get(key)
+            if outputs is not None:
+                self._results[place] = outputs
+                self._replay(place, key)
                 settled.append(place)
                 return
         self.ready.append(place)
+
+    def _late_key(self, place: int) -> bytes:
+        parts = node_keys.head(self.plan, place, self.session, self._inputs)
+        for source, port, _, _ in self._edges[place]:
+            outputs: Outputs = self._results[source]  # type: ignore[assignment]
+            key = self._keys[source]
+            if key is None or port not in outputs:
+                parts.append(DEAD)
+            elif self.plan.nodes[source].content_digest:
+                parts.append(self._evaluator.memo.digest_of(key, port, outputs) or key)
+            else:
+                parts.append(key)
+        return xxh3(b"".join(parts))
 
     def _is_dead(self, place: int) -> bool:
         """A dead edge into a single port skips the node, and so do dead edges everywhere."""
         alive = False
         for source, port, _, many in self._edges[place]:
-            entry = self._entries[source]
-            if entry is None or port in entry.outputs:
+            outputs = self._results[source]
+            if outputs is None or port in outputs:
                 alive = True
             elif not many:
                 return True
@@ -245,58 +262,92 @@ class Run:
 
     # Executing
 
-    def step(self, until: float) -> Flight | None:
-        """Execute inline nodes till none is ready, the time is up, or an async node must be awaited.
+    @property
+    def awaits_task(self) -> bool:
+        """Whether the next ready node is async, and so can begin only in a task."""
+        return self.plan.nodes[self.ready[0]].execution == ASYNC
+
+    def step(self, until: float, *, in_task: bool) -> Flight | None:
+        """Execute what is ready till nothing is, the time is up, or an async node suspends.
 
         Args:
             until: `perf_counter` time at which to stop.
+            in_task: an asyncio task calls, so async nodes may begin here, up to their first suspension. Otherwise they
+                stay ready.
 
         Returns:
-            The flight of an async node for the caller to carry, or None.
+            The flight of an async node that has suspended, for the task to carry on; else None.
         """
-        ready, nodes, evaluator = self.ready, self.plan.nodes, self._evaluator
-        shared = len(evaluator.runs) > 1
-        context = self._inline_context
-        count = 0
-        while ready and not self.closed:
-            count += 1
-            if not count % _NODES_PER_LOOK and perf_counter() >= until:
-                break
-            place = ready.popleft()
-            node = nodes[place]
-            # Another run may have computed the same since this one looked.
-            if shared and self._known_by_now(place):
-                continue
-            try:
-                inputs = self._gather(place, node)
-                if node.execution != INLINE:
-                    flight = self._launch(place, node, inputs)
-                    if flight is not None:
-                        return flight
+        ready, nodes, results = self.ready, self.plan.nodes, self._results
+        context, once, keys, edges = self._inline_context, self._once, self._keys, self._edges
+        plain, pending, consumers, last = self._plain, self._pending, self._consumers, len(results) - 1
+        shared, lazy = len(self._evaluator.runs) > 1, bool(self._stage)
+        fresh: list[tuple[bytes, Outputs]] = []
+        stats, count, began = nodes[-1].stats, 0, perf_counter()
+        try:
+            while ready and not self.closed:
+                place = ready.popleft()
+                node = nodes[place]
+                if node.stats is not stats or count == _NODES_PER_LOOK:
+                    now = perf_counter()
+                    stats.add(count, now - began)
+                    stats, count, began = node.stats, 0, now
+                    if now >= until:
+                        ready.appendleft(place)
+                        break
+                # Another run may have computed the same since this one looked.
+                if shared and self._known_by_now(place):
                     continue
-                context.node = node
-                began = perf_counter()
-                outputs = node.handler(inputs, context)
+                if node.execution == ASYNC and not in_task:
+                    ready.appendleft(place)
+                    break
+                if plain[place]:
+                    inputs = node.base.copy()
+                    for source, port, into, _ in edges[place]:
+                        value = results[source][port]  # type: ignore[index]
+                        inputs[into] = value if value.__class__ in FIXED else node.given(value)
+                else:
+                    inputs = self._gather(place, node)
+                if node.execution == INLINE:
+                    context.node = node
+                    self.ran += 1
+                    outputs = node.handler(inputs, context)
+                else:
+                    outputs = self._begin(place, node, inputs)
+                    if outputs.__class__ is Flight:
+                        return outputs
+                    if outputs is None:
+                        continue
                 if outputs.__class__ is not dict or outputs.keys() != node.output_names:
                     outputs = checked(node, outputs)
-            except (Exception, SystemExit) as raised:
-                self.fail(failure(node, raised))
-                break
-            node.stats.add(perf_counter() - began)
-            self.ran += 1
-            entry = Entry(outputs)
-            if node.cacheable and (self._once is None or not self._once[place]):
-                evaluator.memo.put(self._keys[place], entry)  # type: ignore[arg-type]
-            self._advance(place, entry)
+                count += 1
+                if node.cacheable and (once is None or not once[place]):
+                    fresh.append((keys[place], outputs))  # type: ignore[arg-type]
+                if lazy or place == last:
+                    self._advance(place, outputs)
+                else:
+                    results[place] = outputs
+                    for consumer in consumers[place]:
+                        left = pending[consumer] - 1
+                        pending[consumer] = left
+                        if not left:
+                            ready.append(consumer)
+        except (Exception, SystemExit, CancelledError) as raised:
+            if self.closed:
+                raise
+            self.fail(failure(node, raised))
+        finally:
+            stats.add(count, perf_counter() - began)
+            self._evaluator.memo.put_many(fresh)
         return None
 
     def _known_by_now(self, place: int) -> bool:
-        entry = self._evaluator.memo.get(self._keys[place])  # type: ignore[arg-type]
-        if entry is None:
+        key: bytes = self._keys[place]  # type: ignore[assignment]
+        outputs = self._evaluator.memo.get(key)
+        if outputs is None:
             return False
-        if entry.chunks and self._streams(place):
-            replay(self, place, entry.chunks)
-        self._advance(place, entry)
+        self._replay(place, key)
+        self._advance(place, outputs)
         return True
 
     def _gather(self, place: int, node: CompiledNode) -> dict[str, Any]:
@@ -314,7 +365,7 @@ class Run:
         inputs = node.base.copy()
         collected: set[str] | None = None
         for source, port, into, many in self._edges[place]:
-            outputs = self._entries[source].outputs  # type: ignore[union-attr]
+            outputs: Outputs = self._results[source]  # type: ignore[assignment]
             if not many:
                 inputs[into] = outputs[port]
             elif port in outputs:
@@ -324,41 +375,69 @@ class Run:
                 inputs[into].append(outputs[port])
         if own:
             inputs.update(own)
-        if not node.trusted:
-            for port, value in inputs.items():
-                inputs[port] = own_copy(value)
+        for port, value in inputs.items():
+            if value.__class__ not in FIXED:
+                inputs[port] = node.given(value)
         return inputs
 
-    def _launch(self, place: int, node: CompiledNode, inputs: dict[str, Any]) -> Flight | None:
-        """Join or start the execution of a node that does not run inline; returns it if the caller is to carry it."""
-        key = self._keys[place]
-        flight = self._evaluator.flights.get(key)  # type: ignore[arg-type]
+    def _begin(self, place: int, node: CompiledNode, inputs: dict[str, Any]) -> Outputs | Flight | None:
+        """Join or start the execution of an async or thread node.
+
+        Returns:
+            The outputs if it is done, which most async nodes are before they ever suspend; its flight if it has
+            suspended; None if the result will come through `settle`.
+        """
+        evaluator = self._evaluator
+        key: bytes = self._keys[place]  # type: ignore[assignment]
+        flight = evaluator.flights.get(key)
         if flight is not None:
             flight.join(self, place)
             return None
         store = node.cacheable and (self._once is None or not self._once[place])
-        flight = self._evaluator.depart(node, key, inputs, store=store)  # type: ignore[arg-type]
         self.ran += 1
-        flight.join(self, place)
-        return flight if node.execution == ASYNC else None
+        if node.execution != ASYNC:
+            flight = evaluator.depart(node, key, store=store)
+            flight.join(self, place)
+            evaluator.threads.submit(flight, inputs)
+            return None
+        if node.streams:
+            flight = evaluator.depart(node, key, store=store)
+            flight.join(self, place)
+            context = flight.context
+        else:
+            context = LoopContext(evaluator, node, None)
+        coroutine = node.handler(inputs, context)
+        try:
+            first = coroutine.send(None)
+        except StopIteration as done:
+            if flight is None:
+                return done.value  # type: ignore[no-any-return]
+            flight.succeed(done.value)
+            return None
+        if flight is None:
+            flight = evaluator.depart(node, key, store=store)
+            flight.join(self, place)
+            context.attach(flight)
+        flight.rest = Suspended(coroutine, first)
+        return flight
 
-    def settle(self, place: int, entry: Entry) -> None:
+    def settle(self, place: int, outputs: Outputs) -> None:
         """A flight has brought a node's result."""
         if self.closed:
             return
-        self._advance(place, entry)
+        self._advance(place, outputs)
         if self.ready and not self.closed:
             self._evaluator.make_ready(self)
 
-    def _advance(self, place: int, entry: Entry) -> None:
+    def _advance(self, place: int, outputs: Outputs) -> None:
         """Note a result; answer if it is the target's, else see what can go now."""
-        self._entries[place] = entry
-        if place == len(self._entries) - 1:
+        self._results[place] = outputs
+        if place == len(self._results) - 1:
             self._finish(cached=False)
             return
         if self._stage:
             self._pull([], [place])
-            if self._entries[-1] is not None:
+            if self._results[-1] is not None:
                 self._finish(cached=self.ran == 0)
             return
         pending, ready = self._pending, self.ready
@@ -379,28 +458,34 @@ class Run:
         if not self.closed and self._stream and self._streams(place):
             self._evaluator.sink.chunk(self.demand, self.plan.nodes[place].id, port, chunk)
 
+    def _replay(self, place: int, key: bytes) -> None:
+        if self._stream and self._streams(place):
+            chunks = self._evaluator.memo.chunks(key)
+            if chunks:
+                replay(self, place, chunks)
+
     def _replay_known(self) -> None:
         """What streaming nodes sent when they ran: they may not be reached again, their text is wanted all the same."""
         for place in self.plan.streaming:
             key = self._keys[place]
-            entry = self._evaluator.memo.get(key) if key is not None and self._streams(place) else None
-            if entry is not None and entry.chunks:
-                replay(self, place, entry.chunks)
+            if key is not None:
+                self._replay(place, key)
 
     # Ending
 
     def _finish(self, *, cached: bool) -> None:
-        last = len(self._entries) - 1
-        node, entry = self.plan.nodes[last], self._entries[last]
-        outputs: dict[str, Any] = entry.outputs  # type: ignore[union-attr]
-        if entry is not SKIPPED and node.gate:
+        last = len(self._results) - 1
+        node = self.plan.nodes[last]
+        result: Outputs = self._results[last]  # type: ignore[assignment]
+        outputs = result
+        if result is not SKIPPED and node.gate:
             outputs = dict.fromkeys(node.output_names) | outputs
         meta = {
             "revision": self.revision,
             "us": int((perf_counter() - self._received) * 1e6),
             "ran": self.ran,
             "cached": cached,
-            "skipped": entry is SKIPPED,
+            "skipped": result is SKIPPED,
         }
         self.close()
         self._evaluator.sink.complete(self.demand, node.id, outputs, meta)
@@ -424,13 +509,3 @@ class Run:
         flights, self.flights = self.flights, []
         for flight in flights:
             flight.leave(self)
-
-
-def _without_given(
-    edges: list[tuple[Edge, ...]], inputs: dict[int, dict[str, Any]]
-) -> list[tuple[Edge, ...]]:
-    """The in-edges that count when a demand gives some inputs itself."""
-    counted = edges.copy()
-    for place, given in inputs.items():
-        counted[place] = tuple(edge for edge in edges[place] if edge[2] not in given)
-    return counted

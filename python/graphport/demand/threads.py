@@ -78,18 +78,18 @@ class NodeThreads:
         self.stuck = 0
         self._loop = loop
         self._max = max_threads or min(32, (os.cpu_count() or 1) + 4)
-        self._work: queue.SimpleQueue[Flight] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[tuple[Flight, dict[str, Any]]] = queue.SimpleQueue()
         self._threads = 0
         self._outstanding = 0
 
-    def submit(self, flight: Flight) -> None:
+    def submit(self, flight: Flight, inputs: dict[str, Any]) -> None:
         """Run a flight's node on a thread, as soon as one is free. Loop's thread only."""
         self._outstanding += 1
         if self._threads < min(self._outstanding, self._max):
             self._threads += 1
             name = f"graphport-node-{self._threads}"
             threading.Thread(target=self._serve, name=name, daemon=True).start()
-        self._work.put(flight)
+        self._work.put((flight, inputs))
 
     def watch(self, flight: Flight) -> None:
         """Count the flight's thread as stuck unless it returns within the grace. Loop's thread only."""
@@ -111,13 +111,13 @@ class NodeThreads:
 
     def _serve(self) -> None:
         while True:
-            flight = self._work.get()
+            flight, inputs = self._work.get()
             if flight.cancelled:
                 self.mailbox.post(self._came_back, flight, None)
                 continue
-            deliver = flight.call()
+            deliver = flight.call(inputs)
             self.mailbox.post(self._came_back, flight, deliver)
-            del flight, deliver
+            del flight, inputs, deliver
 
     def _came_back(self, flight: Flight, deliver: Callable[[], None] | None) -> None:
         self._outstanding -= 1

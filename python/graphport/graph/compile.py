@@ -10,6 +10,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
 from graphport.graph.digest import digest, xxh3
+from graphport.graph.values import FIXED, own_copy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -31,7 +32,7 @@ Edge = tuple[int, str, str, bool]
 
 
 class TypeStats:
-    """What a node type has cost so far: executions, and seconds in its handler."""
+    """What a node type has cost so far: executions, and seconds, for inline nodes with the evaluator's own share."""
 
     __slots__ = ("executions", "seconds")
 
@@ -39,9 +40,9 @@ class TypeStats:
         self.executions = 0
         self.seconds = 0.0
 
-    def add(self, seconds: float) -> None:
-        """Count one execution."""
-        self.executions += 1
+    def add(self, executions: int, seconds: float) -> None:
+        """Count executions that took so long together."""
+        self.executions += executions
         self.seconds += seconds
 
 
@@ -55,6 +56,7 @@ class CompiledNode:
         required: names of required ports that neither `base` nor an edge fills; demands must.
         stats: shared by all nodes of the type in one engine.
         static_digest: covers type, version, code, `base` without the ports that edges fill, and how edges attach.
+        given: makes of a value that others hold too what this node may have: itself, or a copy.
         needs_seed: `seeded`, and nothing in the graph gives a seed.
     """
 
@@ -65,6 +67,7 @@ class CompiledNode:
         "edges",
         "execution",
         "gate",
+        "given",
         "handler",
         "id",
         "index",
@@ -75,7 +78,6 @@ class CompiledNode:
         "stats",
         "streams",
         "timeout_s",
-        "trusted",
         "type",
     )
 
@@ -86,7 +88,7 @@ class CompiledNode:
         self.type = node_type
         self.handler: Callable[[dict[str, Any], Any], Any] = node_type.handler
         self.execution = _EXECUTION[spec.execution]
-        self.trusted = node_type.trusted
+        self.given: Callable[[Any], Any] = _same if node_type.trusted else own_copy
         self.gate = spec.gate
         self.cacheable = spec.effect in ("pure", "seeded")
         self.content_digest = spec.content_digest and self.cacheable
@@ -101,6 +103,10 @@ class CompiledNode:
         self.static_digest = b""
 
 
+def _same(value: Any) -> Any:
+    return value
+
+
 class Plan:
     """The part of a graph that one target can need, in an order in which sources come first. The target is last.
 
@@ -113,6 +119,7 @@ class Plan:
         volatile: some node runs anew for every demand.
         seeded: nodes whose seed the evaluator draws.
         streaming: nodes that stream.
+        plain: 1 for nodes whose inputs can be put together without any special case.
         keys: keys of all nodes, once computed, where they are the same for every demand without inputs of its own.
         keys_generation: the session's generation for which `keys` holds.
     """
@@ -127,6 +134,7 @@ class Plan:
         "lazy",
         "leaves",
         "nodes",
+        "plain",
         "position",
         "seeded",
         "sources",
@@ -154,6 +162,12 @@ class Plan:
         self.seeded = [place for place, node in enumerate(self.nodes) if node.needs_seed]
         self.streaming = [place for place, node in enumerate(self.nodes) if node.streams]
         self.position = {node.id: place for place, node in enumerate(self.nodes)}
+        self.plain = bytearray(
+            not node.required
+            and not any(many for _, _, _, many in node.edges)
+            and all(value.__class__ in FIXED for value in node.base.values())
+            for node in self.nodes
+        )
         self.keys: list[bytes | None] | None = None
         self.keys_generation = -1
 
@@ -214,8 +228,8 @@ class CompiledGraph:
             incoming[target].append((source, edge.source_handle, edge.target_handle, collects))
             read[source] = 1
         digests = _DigestParts()
-        for node, model, edges in zip(self.nodes, graph.nodes, incoming, strict=True):
-            _fill(node, model.data, graph.settings, edges, digests)
+        for compiled, model, edges in zip(self.nodes, graph.nodes, incoming, strict=True):
+            _fill(compiled, model.data, graph.settings, edges, digests)
         self.sinks = [node.id for node in self.nodes if not read[node.index]]
         self._plans: OrderedDict[int, Plan] = OrderedDict()
         self._planned_nodes = 0

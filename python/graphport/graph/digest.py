@@ -58,7 +58,7 @@ def _canonical_bytes(value: Any) -> bytes:
 
 
 def _packed(value: Any) -> bytes:
-    return msgpack.packb(value, strict_types=True, use_bin_type=True)
+    return msgpack.packb(value, strict_types=True, use_bin_type=True)  # type: ignore[no-any-return]
 
 
 _BY_ISO: Final = frozenset({dt.datetime, dt.date, dt.time})

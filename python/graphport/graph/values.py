@@ -1,4 +1,4 @@
-"""Sizes and copies of the values that pass between nodes. Pure. Called by `memo` and by `run`."""
+"""Sizes and copies of the values that pass between nodes. Pure. Called by `compile` and by `demand`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import sys
 from typing import Any, Final
 
 # Kinds that nobody can change, so that every consumer may have the same object.
-_FIXED: Final = frozenset({str, int, float, bool, type(None), bytes})
-_FLAT_BYTES: Final = {int: 32, float: 24, bool: 8, type(None): 8}
+FIXED: Final = frozenset({str, int, float, bool, type(None), bytes})
+# Bytes of the kinds that are all of one size.
+FLAT_BYTES: Final = {int: 32, float: 24, bool: 8, type(None): 8}
 _OVERHEAD_BYTES: Final = 64
 
 
@@ -17,7 +18,7 @@ def size_of(value: Any) -> int:
     kind = value.__class__
     if kind is str or kind is bytes:
         return _OVERHEAD_BYTES + len(value)
-    known = _FLAT_BYTES.get(kind)
+    known = FLAT_BYTES.get(kind)
     if known is not None:
         return known
     return _size_of_tree(value)
@@ -31,7 +32,7 @@ def _size_of_tree(root: Any) -> int:
         if kind is str or kind is bytes:
             total += _OVERHEAD_BYTES + len(value)
             continue
-        known = _FLAT_BYTES.get(kind)
+        known = FLAT_BYTES.get(kind)
         if known is not None:
             total += known
             continue
@@ -55,7 +56,7 @@ def _own_size(value: Any) -> int:
 
 def own_copy(value: Any) -> Any:
     """The value itself if nobody can change it, else a deep copy for a consumer that might."""
-    if value.__class__ in _FIXED:
+    if value.__class__ in FIXED:
         return value
     try:
         return _copy_plain(value)
@@ -65,13 +66,13 @@ def own_copy(value: Any) -> Any:
 
 def _copy_plain(value: Any) -> Any:
     kind = value.__class__
-    if kind in _FIXED:
+    if kind in FIXED:
         return value
     if kind is list:
-        return [item if item.__class__ in _FIXED else _copy_plain(item) for item in value]
+        return [item if item.__class__ in FIXED else _copy_plain(item) for item in value]
     if kind is dict:
         return {
-            key: item if item.__class__ in _FIXED else _copy_plain(item) for key, item in value.items()
+            key: item if item.__class__ in FIXED else _copy_plain(item) for key, item in value.items()
         }
     if kind is bytearray or kind is set:
         return copy.copy(value)
