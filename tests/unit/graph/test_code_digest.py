@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from graphport.graph.code_digest import code_digest
@@ -58,10 +59,10 @@ def test_code_without_a_file_is_known_by_its_bytecode() -> None:
 
 
 def test_a_wrapped_function_is_known_by_what_it_wraps(tmp_path: Path) -> None:
-    module = load(
-        tmp_path / "mine.py",
-        SOURCE + "\nfrom functools import lru_cache, wraps\n@wraps(f)\ndef h(x):\n    return f(x)\n",
-        1,
-    )
+    module = load(tmp_path / "mine.py", SOURCE, 1)
 
-    assert code_digest(module.h) == code_digest(module.f)
+    @wraps(module.f)
+    def wrapper(x: Any) -> Any:
+        return module.f(x)
+
+    assert code_digest(wrapper) == code_digest(module.f)
