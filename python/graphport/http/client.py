@@ -171,8 +171,6 @@ def _typed_errors() -> Iterator[None]:
         message = f"The model server cannot be reached: {error}."
         raise ConnectionLost(message, code="backend_unavailable") from error
     except httpx.TimeoutException as error:
-        raise InferenceError(
-            "The model server gave no sign of life in time.", code="backend_timeout"
-        ) from error
+        raise InferenceError("The model server gave no sign of life in time.", code="backend_timeout") from error
     except httpx.HTTPError as error:
         raise ConnectionLost(f"The model server broke off: {error}.") from error

@@ -158,9 +158,7 @@ class _AnswerReader:
 
 
 def _progress(data: Mapping[str, Any]) -> ChatProgress:
-    return ChatProgress(
-        processed=int(data["processed"]), total=int(data["total"]), cached=int(data.get("cache", 0))
-    )
+    return ChatProgress(processed=int(data["processed"]), total=int(data["total"]), cached=int(data.get("cache", 0)))
 
 
 def _usage(data: Mapping[str, Any]) -> TokenUsage:

@@ -178,8 +178,7 @@ class LocalGateway:
         wait_seconds = record.not_before - self._clock() if record is not None else 0.0
         if record is not None and wait_seconds > 0:
             raise InferenceError(
-                f"The model worker crashed {record.count} times in a row and may start again in "
-                f"{wait_seconds:.1f} s.",
+                f"The model worker crashed {record.count} times in a row and may start again in {wait_seconds:.1f} s.",
                 code="backend_crashed",
                 retry_after_ms=int(wait_seconds * 1000) + 1,
             )
@@ -273,9 +272,7 @@ def _shutting_down() -> DemandStopped:
 
 
 def _copy(error: GraphportError) -> GraphportError:
-    return type(error)(
-        error.message, code=error.code, details=error.details, retry_after_ms=error.retry_after_ms
-    )
+    return type(error)(error.message, code=error.code, details=error.details, retry_after_ms=error.retry_after_ms)
 
 
 if TYPE_CHECKING:

@@ -41,9 +41,7 @@ def resolve_model(path: str) -> ModelFile:
         with open(real, "rb") as file:
             header = file.read(_HEADER.size)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise _not_found(
-            path, "Check the path, or install a model with `graphport models install smollm2`."
-        ) from error
+        raise _not_found(path, "Check the path, or install a model with `graphport models install smollm2`.") from error
     except PermissionError as error:
         raise _invalid(real, "it may not be read by this user; change its permissions") from error
     except OSError as error:

@@ -36,9 +36,7 @@ _INPUTS: Final = (
     ),
     PortSpec(name="system_prompt", type="string", description="How the model is to behave."),
     PortSpec(name="temperature", type="number", default=0.7, min=0, max=10, description="0 is repeatable."),
-    PortSpec(
-        name="max_tokens", type="integer", default=512, min=1, description="The longest answer, in tokens."
-    ),
+    PortSpec(name="max_tokens", type="integer", default=512, min=1, description="The longest answer, in tokens."),
     PortSpec(
         name="context_length",
         type="integer",

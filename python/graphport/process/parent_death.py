@@ -15,9 +15,7 @@ from typing import Final
 _PR_SET_PDEATHSIG: Final = 1
 
 
-def set_parent_death_signal(
-    signal_number: int = signal.SIGKILL, *, expected_parent: int | None = None
-) -> bool:
+def set_parent_death_signal(signal_number: int = signal.SIGKILL, *, expected_parent: int | None = None) -> bool:
     """Ask the kernel to send this process a signal when the thread that started it ends.
 
     The parent may have died before the call took effect, so its id is compared afterwards.

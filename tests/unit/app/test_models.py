@@ -1,3 +1,5 @@
+"""The model library: what is installed is what was pinned, and nothing else is touched."""
+
 from __future__ import annotations
 
 import hashlib
@@ -46,9 +48,7 @@ class Shop:
             size=len(expected),
             sha256=hashlib.sha256(expected).hexdigest(),
         )
-        return ModelFolder(
-            self.wheel.parent / "models", catalogue={"tiny": model}, download=self.download
-        )
+        return ModelFolder(self.wheel.parent / "models", catalogue={"tiny": model}, download=self.download)
 
     def download(self, model: CatalogueModel, folder: Path, report: Callable[[int], None]) -> Path:
         self.downloads += 1
@@ -189,16 +189,14 @@ def test_the_folder_comes_from_the_environment() -> None:
     assert models_folder({}) == Path.home() / ".local/share/graphport/models"
 
 
-def test_a_failed_download_is_typed_and_shows_no_credentials(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_download_is_typed_and_shows_no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failing = [sys.executable, "-c", "raise SystemExit('cannot reach https://joe:pw@mirror/simple')"]
     real_popen = subprocess.Popen
 
     def popen(_command: list[str], **options: object) -> subprocess.Popen[bytes]:
         return real_popen(failing, **options)  # type: ignore[call-overload, no-any-return]
 
-    monkeypatch.setattr(models_module.subprocess, "Popen", popen)
+    monkeypatch.setattr(subprocess, "Popen", popen)
     monkeypatch.setattr(models_module, "_has_pip", lambda: True)
 
     with pytest.raises(InferenceError) as caught:

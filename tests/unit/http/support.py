@@ -29,6 +29,7 @@ class ScriptedServer:
 
     Attributes:
         requests: head and body of each request.
+        asked: set when there was a request.
         hung_up: set when a client closes before the script is over.
         hold: if set, the connection stays open and silent after the last piece until the client closes.
     """
@@ -37,6 +38,7 @@ class ScriptedServer:
         self.pieces = pieces
         self.hold = hold
         self.requests: list[bytes] = []
+        self.asked = asyncio.Event()
         self.hung_up = asyncio.Event()
 
     @contextlib.asynccontextmanager
@@ -58,6 +60,7 @@ class ScriptedServer:
                 if line.startswith(b"content-length:"):
                     length = int(line.split(b":")[1])
             self.requests.append(head + await reader.readexactly(length))
+            self.asked.set()
             for piece in self.pieces:
                 writer.write(piece)
                 await writer.drain()

@@ -1,4 +1,8 @@
+"""The chunked transfer coding, however the bytes are cut."""
+
 from __future__ import annotations
+
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -16,9 +20,7 @@ def test_any_split_of_the_bytes_gives_the_same_content(parts: list[bytes], cuts:
     borders = [0, *sorted(min(cut, len(coded)) for cut in cuts), len(coded)]
     decoder = ChunkedDecoder()
 
-    content = b"".join(
-        decoder.feed(coded[start:end]) for start, end in zip(borders, borders[1:], strict=False)
-    )
+    content = b"".join(decoder.feed(coded[start:end]) for start, end in pairwise(borders))
 
     assert content == b"".join(parts)
     assert decoder.done

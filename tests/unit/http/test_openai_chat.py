@@ -1,3 +1,5 @@
+"""The chat client against a real server that says exactly what each test wants, good or bad."""
+
 from __future__ import annotations
 
 import asyncio
@@ -6,6 +8,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.unit.http.support import CHUNKED_HEAD, LAST_CHUNK, ScriptedServer, chunk, event
 
 from graphport.contracts.inference import (
     ChatDone,
@@ -20,7 +23,6 @@ from graphport.contracts.inference import (
 from graphport.core.errors import InferenceError
 from graphport.http.client import HttpClient
 from graphport.http.openai_chat import request_body, stream_chat
-from tests.unit.http.support import CHUNKED_HEAD, LAST_CHUNK, ScriptedServer, chunk, event
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -192,8 +194,7 @@ async def test_cancelling_closes_the_connection(tmp_path: Path, piece_of_head: b
                 pass
 
         task = asyncio.create_task(read())
-        while not server.requests:
-            await asyncio.sleep(0)
+        await server.asked.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -228,9 +229,7 @@ async def test_the_key_travels_as_bearer_token(tmp_path: Path) -> None:
     assert b"authorization: bearer k1" in server.requests[0].lower()
 
 
-async def test_proxies_of_the_environment_are_not_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_proxies_of_the_environment_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
 

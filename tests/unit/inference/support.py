@@ -150,6 +150,7 @@ class FakeSpawner:
         may_start: while cleared, processes load.
         may_finish: while cleared, answers stay open after their first text.
         asked: set when a chat request has come.
+        spawned: set when a process was started.
     """
 
     def __init__(self) -> None:
@@ -160,11 +161,13 @@ class FakeSpawner:
         self.may_finish = asyncio.Event()
         self.may_finish.set()
         self.asked = asyncio.Event()
+        self.spawned = asyncio.Event()
 
     async def spawn(self, command: WorkerCommand) -> FakeProcess:
         process = FakeProcess(self, command, pid=1000 + len(self.processes))
         await process.listen()
         self.processes.append(process)
+        self.spawned.set()
         if self.dies_at_start is not None:
             process.end(self.dies_at_start)
         return process

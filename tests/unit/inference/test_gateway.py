@@ -1,3 +1,5 @@
+"""The gateway's decisions: sharing, eviction, restart, unloading, closing. With workers that are none."""
+
 from __future__ import annotations
 
 import asyncio
@@ -6,11 +8,11 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.unit.inference.support import REQUEST, FakeProfile, FakeSpawner, write_header
 
 from graphport.contracts.inference import ChatDone, ChatText, LoadParameters
 from graphport.core.errors import GraphportError, InferenceError
 from graphport.inference.gateway import RESTART_DELAYS_SECONDS, LocalGateway
-from tests.unit.inference.support import REQUEST, FakeProfile, FakeSpawner, write_header
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from graphport.contracts.inference import ChatEvent
 
 pytestmark = pytest.mark.anyio
+
+
+DEFAULTS = LoadParameters()
 
 
 class Stage:
@@ -45,7 +50,7 @@ class Stage:
     def model(self, name: str) -> str:
         return str(write_header(self.folder / f"{name}.gguf"))
 
-    async def ask(self, model: str, parameters: LoadParameters = LoadParameters()) -> list[ChatEvent]:
+    async def ask(self, model: str, parameters: LoadParameters = DEFAULTS) -> list[ChatEvent]:
         events = self.gateway.chat(model, REQUEST, parameters)
         return [event async for event in events]
 
@@ -59,9 +64,7 @@ class Stage:
 
     def running(self) -> list[str]:
         return [
-            os.path.basename(process.model)[:-5]
-            for process in self.spawner.processes
-            if process.returncode is None
+            os.path.basename(process.model)[:-5] for process in self.spawner.processes if process.returncode is None
         ]
 
 
@@ -256,8 +259,7 @@ async def test_a_cancelled_caller_does_not_stop_the_start_for_others(stage: Stag
     model = stage.model("a")
     first = asyncio.create_task(stage.ask(model))
     second = asyncio.create_task(stage.ask(model))
-    while not stage.spawner.processes:
-        await asyncio.sleep(0)
+    await stage.spawner.spawned.wait()
 
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -302,8 +304,7 @@ async def test_close_stops_starts_and_refuses_new_requests(stage: Stage) -> None
     stage.spawner.may_start.clear()
     model = stage.model("a")
     waiting = asyncio.create_task(stage.ask(model))
-    while not stage.spawner.processes:
-        await asyncio.sleep(0)
+    await stage.spawner.spawned.wait()
 
     await stage.gateway.close()
 
@@ -323,9 +324,7 @@ async def test_requests_beyond_the_slots_wait_in_order(stage: Stage) -> None:
 
     async def ask(number: int) -> None:
         async with contextlib.aclosing(stage.gateway.chat(model, REQUEST, one_slot)) as events:
-            async for event in events:
-                if isinstance(event, ChatText):
-                    order.append(number)
+            order.extend([number async for event in events if isinstance(event, ChatText)])
 
     first = asyncio.create_task(ask(0))
     await stage.spawner.asked.wait()

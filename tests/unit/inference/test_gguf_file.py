@@ -1,3 +1,5 @@
+"""Model files: what is found, and which sentence each bad file gets."""
+
 from __future__ import annotations
 
 import os
@@ -5,10 +7,10 @@ import struct
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.unit.inference.support import write_header
 
 from graphport.core.errors import InferenceError
 from graphport.inference.gguf_file import resolve_model
-from tests.unit.inference.support import write_header
 
 if TYPE_CHECKING:
     from pathlib import Path

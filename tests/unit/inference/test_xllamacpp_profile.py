@@ -1,3 +1,5 @@
+"""How the worker of llama.cpp is started, and what it is protected from."""
+
 from __future__ import annotations
 
 import json
@@ -78,9 +80,7 @@ def test_an_announcement_over_tcp_gives_the_port() -> None:
     line = b'{"listening": "http://127.0.0.1:4711"}'
 
     assert XllamacppProfile().address(line, SOCKET) == SOCKET
-    assert XllamacppProfile().address(line, TCP) == WorkerAddress(
-        url="http://127.0.0.1:4711", api_key="very secret"
-    )
+    assert XllamacppProfile().address(line, TCP) == WorkerAddress(url="http://127.0.0.1:4711", api_key="very secret")
 
 
 def test_only_the_agreed_status_means_a_bad_file() -> None:

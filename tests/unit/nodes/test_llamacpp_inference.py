@@ -1,3 +1,5 @@
+"""The node `llamacpp-inference` with a gateway that answers by script."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 
+DEFAULTS = LoadParameters()
+
+
 class RecordingGateway:
     """Answers with given events and remembers what it was asked."""
 
@@ -33,7 +38,7 @@ class RecordingGateway:
         self.closed = False
 
     async def chat(
-        self, model_path: str, request: ChatRequest, parameters: LoadParameters = LoadParameters()
+        self, model_path: str, request: ChatRequest, parameters: LoadParameters = DEFAULTS
     ) -> AsyncGenerator[ChatEvent, None]:
         self.asked.append((model_path, request, parameters))
         try:
@@ -107,9 +112,7 @@ async def test_defaults_reach_the_model() -> None:
 
     [(path, request, parameters)] = gateway.asked
     assert path == "/m/tiny.gguf"
-    assert request == ChatRequest(
-        messages=(ChatMessage(role="user", content="hi"),), max_tokens=512, temperature=0.7
-    )
+    assert request == ChatRequest(messages=(ChatMessage(role="user", content="hi"),), max_tokens=512, temperature=0.7)
     assert parameters == LoadParameters()
 
 

@@ -1,3 +1,5 @@
+"""Child processes: real ones, well-behaved and stubborn."""
+
 from __future__ import annotations
 
 import asyncio
@@ -52,7 +54,8 @@ def alive(pid: int) -> bool:
 
 async def until_gone(pid: int) -> None:
     async with asyncio.timeout(10):
-        while await asyncio.to_thread(alive, pid):
+        # Not our child, so nothing reports its end.
+        while await asyncio.to_thread(alive, pid):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
 

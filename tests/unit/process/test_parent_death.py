@@ -1,3 +1,5 @@
+"""A child that asks to die with its parent does."""
+
 from __future__ import annotations
 
 import os
@@ -24,9 +26,7 @@ sys.stdin.read()
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has parent death signals")
 def test_a_child_dies_with_its_parent() -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as parent:
+    with subprocess.Popen([sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         answer, child = parent.stdout.readline().split()
         watch = os.pidfd_open(int(child))
@@ -42,8 +42,7 @@ def test_a_child_dies_with_its_parent() -> None:
 
 def test_a_parent_that_is_gone_already_is_noticed() -> None:
     program = (
-        "from graphport.process.parent_death import set_parent_death_signal as ask;"
-        "print(ask(expected_parent=1 << 30))"
+        "from graphport.process.parent_death import set_parent_death_signal as ask;print(ask(expected_parent=1 << 30))"
     )
 
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout

@@ -1,3 +1,5 @@
+"""The buffer that keeps the end of an output."""
+
 from __future__ import annotations
 
 from hypothesis import given

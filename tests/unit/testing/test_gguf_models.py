@@ -1,3 +1,5 @@
+"""The generated models are the same bytes each time."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
