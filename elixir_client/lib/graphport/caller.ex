@@ -1,0 +1,198 @@
+defmodule Graphport.Caller do
+  # The caller's half of a demand. Runs wholly in the calling process, without a call to another one: look up the
+  # session's route, insert the demand's row, let the janitor watch, take credit, write the port. In this order, so
+  # that at every moment somebody is responsible for the row's one last message.
+  @moduledoc false
+
+  alias Graphport.{Demand, Error, Instance, Session}
+  alias Graphport.Instance.{Demands, Janitor, SessionServer}
+  alias Graphport.Port.{Credit, Writer}
+  alias Graphport.Wire.Messages
+
+  # A demand without a deadline of its own waits so long for the engine to take it.
+  @longest_wait_ms 5_000
+  # How much longer than the deadline `demand/3` waits for the engine's own word on it.
+  @answer_grace_ms 100
+
+  @spec demand_async(Session.t(), String.t(), map) :: {:ok, Demand.t()} | {:error, Error.t()}
+  def demand_async(session, node, options) do
+    to = if options.to == :caller, do: self(), else: options.to
+
+    with {:ok, instance} <- Instance.fetch(session.instance),
+         {:ok, id} <- start(instance, session, node, options, {to, :plain, to}) do
+      {:ok, %Demand{ref: id, node: node, session: session}}
+    end
+  rescue
+    error in ArgumentError -> stopped(session.instance, error, __STACKTRACE__)
+  end
+
+  @spec demand(Session.t(), String.t(), map) :: {:ok, map} | {:error, Error.t()}
+  def demand(session, node, options) do
+    with {:ok, instance} <- Instance.fetch(session.instance) do
+      # One reference is the alias that the answer comes by, and the monitor of what would take the row away.
+      ref = :erlang.monitor(:process, instance.table, alias: :reply_demonitor)
+      deadline = Writer.deadline(options.timeout)
+
+      try do
+        case start(instance, session, node, options, {ref, {:ref, ref}, self()}) do
+          {:ok, id} -> await(instance, id, ref, deadline)
+          {:error, _error} = failed -> failed
+        end
+      after
+        # Whatever came too late to be read is dropped here, or with the alias.
+        Process.demonitor(ref, [:flush])
+      end
+    end
+  rescue
+    error in ArgumentError -> stopped(session.instance, error, __STACKTRACE__)
+  end
+
+  @spec cancel(Demand.t()) :: :ok
+  def cancel(%Demand{ref: id, session: session}) do
+    with {:ok, instance} <- Instance.fetch(session.instance),
+         {:ok, row} <- Demands.lookup(instance, id) do
+      send_cancel(instance, id, elem(row, 7))
+    end
+
+    :ok
+  rescue
+    # The instance has stopped, and the demand with it.
+    ArgumentError -> :ok
+  end
+
+  defp await(instance, id, ref, deadline) do
+    receive do
+      {^ref, message} ->
+        answer(message)
+
+      {:DOWN, ^ref, :process, _table, _reason} ->
+        {:error, Error.new(:engine_down, "the Graphport instance ended")}
+    after
+      patience(deadline) ->
+        case Demands.take(instance, id) do
+          {:ok, row} ->
+            send_cancel(instance, id, elem(row, 7))
+            {:error, Error.new(:deadline_exceeded, "the deadline passed before the demand was done")}
+
+          # Somebody took it: the answer is here, or on its way.
+          :gone ->
+            await(instance, id, ref, :infinity)
+        end
+    end
+  end
+
+  defp patience(:infinity), do: :infinity
+  defp patience(deadline), do: Writer.left_ms(deadline) + @answer_grace_ms
+
+  defp answer({:demand_complete, _node, outputs}), do: {:ok, outputs}
+  defp answer({:demand_error, node, error}), do: {:error, %{error | node_id: error.node_id || node}}
+
+  # The row goes to `{destination, wrap, watched}`.
+  defp start(instance, session, node, options, target) do
+    deadline = Writer.deadline(options.timeout)
+    wait_until = if deadline == :infinity, do: Writer.deadline(@longest_wait_ms), else: deadline
+    start(instance, session, node, options, target, deadline, wait_until)
+  end
+
+  defp start(instance, session, node, options, target, deadline, wait_until) do
+    with {:ok, route} <- route(instance, session, wait_until),
+         id = System.unique_integer([:positive]),
+         {:ok, frame} <- Messages.demand_async(id, elem(route, 2), node, wire_options(options, deadline)) do
+      case send_demand(instance, id, node, options, target, route, frame, wait_until) do
+        # The engine was replaced since the route was published: the session knows, or finds out.
+        :closed ->
+          :ets.delete_object(instance.routes, route)
+          start(instance, session, node, options, target, deadline, wait_until)
+
+        other ->
+          other
+      end
+    end
+  end
+
+  defp route(instance, session, wait_until) do
+    case :ets.lookup(instance.routes, session.id) do
+      [route] -> {:ok, route}
+      [] -> SessionServer.route(session, Writer.left_ms(wait_until))
+    end
+  end
+
+  defp send_demand(instance, id, node, options, target, route, frame, wait_until) do
+    {_session, _pid, _wire_id, epoch, port, credit} = route
+    {destination, wrap, watched} = target
+    Demands.insert(instance, Demands.row(id, destination, wrap, watched, node, stream(options), epoch))
+    Janitor.watch(instance, watched)
+
+    with {:error, reason} <- write(port, credit, frame, id, route, node, options, wait_until) do
+      case {Demands.take(instance, id), reason} do
+        # Whoever took the row has sent, or will send, the last message: this demand counts as started.
+        {:gone, _reason} -> {:ok, id}
+        {{:ok, _row}, :closed} -> :closed
+        {{:ok, _row}, :overloaded} -> {:error, overloaded()}
+      end
+    else
+      :ok -> {:ok, id}
+    end
+  end
+
+  # A frame that had to wait carries a deadline that is too late; it is written again with what is left.
+  defp write(port, credit, frame, id, route, node, %{timeout: timeout} = options, wait_until) do
+    case Writer.try_write(port, credit, frame, :normal) do
+      {:error, :overloaded} when timeout != :infinity ->
+        with :ok <- wait_for_credit(port, credit, frame, wait_until) do
+          {:ok, shorter} = Messages.demand_async(id, elem(route, 2), node, wire_options(options, wait_until))
+          Credit.give_back(credit, :erlang.iolist_size(frame))
+          Writer.force(port, credit, shorter)
+        end
+
+      {:error, :overloaded} ->
+        Writer.write(port, credit, frame, :normal, wait_until)
+
+      other ->
+        other
+    end
+  end
+
+  defp wait_for_credit(port, credit, frame, wait_until),
+    do: Writer.reserve(port, credit, :erlang.iolist_size(frame), :normal, wait_until)
+
+  defp stream(%{stream: nodes}) when is_list(nodes), do: nodes != []
+  defp stream(%{stream: stream}), do: stream
+  defp stream(_demand), do: false
+
+  # Only what differs from the protocol's defaults.
+  defp wire_options(options, deadline) do
+    %{}
+    |> put_unless(:infinity, "deadline_ms", Writer.left_ms(deadline))
+    |> put_unless(%{}, "inputs", options.inputs)
+    |> put_unless(false, "fresh", options.fresh)
+    |> put_unless(false, "stream", wire_stream(options))
+  end
+
+  defp put_unless(map, default, _key, default), do: map
+  defp put_unless(map, _default, key, value), do: Map.put(map, key, value)
+
+  defp wire_stream(%{stream: :all}), do: true
+  defp wire_stream(%{stream: []}), do: false
+  defp wire_stream(%{stream: stream}), do: stream
+  defp wire_stream(_demand), do: false
+
+  defp send_cancel(instance, id, epoch) do
+    with {^epoch, port, credit} <- Instance.pipe(instance),
+         {:error, :overloaded} <- Writer.try_write(port, credit, Messages.cancel(id), :reserve) do
+      Janitor.cancel(instance, id, epoch)
+    end
+  end
+
+  defp overloaded, do: Error.new(:overloaded, "the engine did not take the demand before the deadline")
+
+  # The tables of an instance that has stopped are gone, whatever was being done. Any other mistake is the caller's.
+  defp stopped(name, error, stacktrace) do
+    with {:ok, instance} <- Instance.fetch(name),
+         true <- :ets.info(instance.demands) != :undefined do
+      reraise error, stacktrace
+    else
+      _stopped -> {:error, Error.new(:shutting_down, "the Graphport instance #{inspect(name)} has stopped")}
+    end
+  end
+end

@@ -1,0 +1,97 @@
+defmodule Graphport.Instance do
+  # What every process needs to know of an instance: names and ETS tables. Kept in `:persistent_term` under the
+  # instance's name, so that a caller gets it without a message or a copy. Holds no logic but looking things up.
+  #
+  # Tables (all public; the Table process owns them):
+  #   demands   rows of `Graphport.Instance.Demands`, one per open demand or request
+  #   routes    {session, pid, wire session, epoch, port, credit}: where a session is loaded now
+  #   engines   {index, :up, epoch, port, credit, facts} or {index, :down, %Graphport.Error{}}
+  #   watched   {pid}: the callers that the janitor monitors
+  @moduledoc false
+
+  alias Graphport.Error
+
+  @enforce_keys [
+    :name,
+    :table,
+    :demands,
+    :routes,
+    :engines,
+    :watched,
+    :janitor,
+    :log_relay,
+    :sessions,
+    :tasks,
+    :engine
+  ]
+  defstruct @enforce_keys
+
+  @type t :: %__MODULE__{
+          name: atom,
+          table: pid,
+          demands: :ets.tid(),
+          routes: :ets.tid(),
+          engines: :ets.tid(),
+          watched: :ets.tid(),
+          janitor: atom,
+          log_relay: atom,
+          sessions: atom,
+          tasks: atom,
+          engine: atom
+        }
+
+  @typedoc "One life of an engine's OS process; greater than all before it."
+  @type epoch :: pos_integer
+
+  @typedoc "A row of `routes`."
+  @type route :: {pos_integer, pid, pos_integer, epoch, port, :atomics.atomics_ref()}
+
+  @doc "The instance of that name, if it runs."
+  @spec fetch(atom) :: {:ok, t} | {:error, Error.t()}
+  def fetch(name) do
+    case :persistent_term.get({__MODULE__, name}, nil) do
+      nil -> {:error, Error.new(:engine_down, "no Graphport instance named #{inspect(name)} is running")}
+      instance -> {:ok, instance}
+    end
+  end
+
+  @doc "Creates the tables in the calling process, and publishes the instance."
+  @spec create(atom) :: t
+  def create(name) do
+    options = [:set, :public, read_concurrency: true, write_concurrency: true]
+
+    instance = %__MODULE__{
+      name: name,
+      table: self(),
+      demands: :ets.new(:demands, options),
+      routes: :ets.new(:routes, options),
+      engines: :ets.new(:engines, [:set, :public, read_concurrency: true]),
+      watched: :ets.new(:watched, options),
+      janitor: process_name(name, :janitor),
+      log_relay: process_name(name, :log_relay),
+      sessions: process_name(name, :sessions),
+      tasks: process_name(name, :tasks),
+      engine: process_name(name, :engine)
+    }
+
+    :persistent_term.put({__MODULE__, name}, instance)
+    instance
+  end
+
+  @doc "Takes the instance out of sight; its tables end with their owner."
+  @spec forget(atom) :: boolean
+  def forget(name), do: :persistent_term.erase({__MODULE__, name})
+
+  @doc "The registered name of one of an instance's processes."
+  @spec process_name(atom, atom) :: atom
+  def process_name(name, role), do: :"#{inspect(name)}.#{role}"
+
+  @doc "The engine's pipe, if it is up."
+  @spec pipe(t, non_neg_integer) :: {epoch, port, :atomics.atomics_ref()} | :down
+  def pipe(instance, index \\ 0) do
+    case :ets.lookup(instance.engines, index) do
+      [{_index, :up, epoch, port, credit, _facts}] -> {epoch, port, credit}
+      _down -> :down
+    end
+  end
+end

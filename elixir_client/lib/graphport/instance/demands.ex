@@ -1,0 +1,112 @@
+defmodule Graphport.Instance.Demands do
+  # The table of open demands, and of requests under way. **Whoever takes a row sends its one last message**: engine
+  # owner (answer, or end of the epoch), janitor (dead caller: none to send), or the caller itself (failed write,
+  # time-out). Plain functions over ETS; they run in all of these processes.
+  @moduledoc false
+
+  alias Graphport.Error
+  alias Graphport.Instance
+
+  # {id, destination, wrap, watched, node, stream, first ports, epoch}; element 1 is the key.
+  @first_ports 7
+
+  @typedoc "Where messages go: a pid, or an alias made by a monitor."
+  @type destination :: pid | reference
+
+  @typedoc "`:plain` sends the message itself, `{:ref, term}` sends `{term, message}`."
+  @type wrap :: :plain | {:ref, term}
+
+  @type stream :: boolean | :all
+  @type row :: {pos_integer, destination, wrap, pid, String.t() | nil, stream, map, Instance.epoch()}
+
+  @spec row(pos_integer, destination, wrap, pid, String.t() | nil, stream, Instance.epoch()) :: row
+  def row(id, destination, wrap, watched, node, stream, epoch),
+    do: {id, destination, wrap, watched, node, stream, %{}, epoch}
+
+  @spec insert(Instance.t(), row) :: true
+  def insert(instance, row), do: :ets.insert(instance.demands, row)
+
+  @doc "Takes a row; the one caller that gets it sends the last message."
+  @spec take(Instance.t(), pos_integer) :: {:ok, row} | :gone
+  def take(instance, id) do
+    case :ets.take(instance.demands, id) do
+      [row] -> {:ok, row}
+      [] -> :gone
+    end
+  end
+
+  @spec lookup(Instance.t(), pos_integer) :: {:ok, row} | :gone
+  def lookup(instance, id) do
+    case :ets.lookup(instance.demands, id) do
+      [row] -> {:ok, row}
+      [] -> :gone
+    end
+  end
+
+  @spec deliver(row, term) :: term
+  def deliver({_id, destination, :plain, _watched, _node, _stream, _ports, _epoch}, message),
+    do: send(destination, message)
+
+  def deliver({_id, destination, {:ref, ref}, _watched, _node, _stream, _ports, _epoch}, message),
+    do: send(destination, {ref, message})
+
+  @doc "The last message of a row that failed."
+  @spec fail(row, Error.t()) :: term
+  def fail({_id, _to, _wrap, _watched, nil, _stream, _ports, _epoch} = row, error),
+    do: deliver(row, {:error, error})
+
+  def fail({_id, _to, _wrap, _watched, node, _stream, _ports, _epoch} = row, error),
+    do: deliver(row, {:demand_error, node, error})
+
+  @doc """
+  Passes a chunk on, if the demand wants it: only the first streaming port seen of each node, unless it asked for all.
+
+  Only the engine owner calls this, so the first port is noted by one process.
+  """
+  @spec chunk(Instance.t(), pos_integer, String.t(), String.t(), term) :: term
+  def chunk(instance, id, node, port, chunk) do
+    case :ets.lookup(instance.demands, id) do
+      [{_id, _to, _wrap, _watched, _node, true, %{^node => ^port}, _epoch} = row] ->
+        deliver(row, {:node_stream, node, chunk})
+
+      [{_id, _to, _wrap, _watched, _node, true, ports, _epoch} = row] when not is_map_key(ports, node) ->
+        :ets.update_element(instance.demands, id, {@first_ports, Map.put(ports, node, port)})
+        deliver(row, {:node_stream, node, chunk})
+
+      [{_id, _to, _wrap, _watched, _node, :all, _ports, _epoch} = row] ->
+        deliver(row, {:node_stream, node, {port, chunk}})
+
+      _other_port_or_gone ->
+        :ok
+    end
+  end
+
+  @doc "Fails every row of an epoch, or of all epochs."
+  @spec fail_all(Instance.t(), Instance.epoch() | :all, Error.t()) :: :ok
+  def fail_all(instance, epoch, error) do
+    wanted = if epoch == :all, do: :_, else: epoch
+    ids = :ets.select(instance.demands, [{{:"$1", :_, :_, :_, :_, :_, :_, wanted}, [], [:"$1"]}])
+
+    Enum.each(ids, fn id ->
+      with {:ok, row} <- take(instance, id), do: fail(row, error)
+    end)
+  end
+
+  @doc "Ids and epochs of the rows whose watched process is in the set."
+  @spec of_watched(Instance.t(), MapSet.t(pid)) :: [{pos_integer, Instance.epoch()}]
+  def of_watched(instance, pids) do
+    for {id, pid, epoch} <- :ets.select(instance.demands, [{row_pattern(), [], [{{:"$1", :"$2", :"$3"}}]}]),
+        MapSet.member?(pids, pid),
+        do: {id, epoch}
+  end
+
+  @doc "The watched processes of all rows."
+  @spec watched(Instance.t()) :: MapSet.t(pid)
+  def watched(instance), do: MapSet.new(:ets.select(instance.demands, [{row_pattern(), [], [:"$2"]}]))
+
+  @doc "How many demands and requests are open."
+  @spec count(Instance.t()) :: non_neg_integer
+  def count(instance), do: :ets.info(instance.demands, :size)
+
+  defp row_pattern, do: {:"$1", :_, :_, :"$2", :_, :_, :_, :"$3"}
+end

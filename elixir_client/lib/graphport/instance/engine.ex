@@ -1,0 +1,330 @@
+defmodule Graphport.Instance.Engine do
+  # Owns an engine: opens its pipe, routes what comes out of it, and outlives its death. It makes no call, runs no
+  # foreign code and never waits, since every answer passes here. Frames to the engine are written by the callers;
+  # the owner itself writes only `hello`, `ping` and `credit`.
+  #
+  # One life of the OS process is an *epoch*. It ends when the port exits, and then every open demand gets
+  # `:engine_down`; the next epoch starts after a back-off. `exit_status` may never come when callers write to a pipe
+  # whose reader is gone, so `{:EXIT, port, _}` is what counts.
+  @moduledoc false
+  use GenServer
+
+  require Graphport.Wire.Limits
+  require Logger
+
+  alias Graphport.{Error, Instance}
+  alias Graphport.Instance.{Backoff, Demands, Janitor, LogRelay}
+  alias Graphport.Port.{Credit, OsProcess, Pipe, Writer}
+  alias Graphport.Wire.{Limits, Messages}
+
+  @index 0
+  @longest_ping_interval_ms 2_000
+  @close_grace_ms 500
+  @client "graphport-elixir/#{Mix.Project.config()[:version]}"
+
+  @type settings :: %{
+          name: atom,
+          command: Pipe.command(),
+          start_timeout: pos_integer,
+          hang_timeout: pos_integer
+        }
+
+  @spec start_link(settings) :: GenServer.on_start()
+  def start_link(settings) do
+    GenServer.start_link(__MODULE__, settings, name: Instance.process_name(settings.name, :engine))
+  end
+
+  @doc "Asks for `{:engine_up, epoch}` as soon as the engine is up, and `{:engine_failed, error}` whenever it fails to start."
+  @spec await(Instance.t()) :: term
+  def await(instance) do
+    send(instance.engine, {:await, self()})
+  rescue
+    # The owner is being restarted: the waiting process looks again after its own time-out.
+    ArgumentError -> :ok
+  end
+
+  @impl GenServer
+  def init(settings) do
+    Process.flag(:trap_exit, true)
+    {:ok, instance} = Instance.fetch(settings.name)
+    down = Error.new(:engine_down, "the engine owner was restarted")
+    # Left over if this process was killed before.
+    :ets.delete_all_objects(instance.routes)
+    Demands.fail_all(instance, :all, down)
+    :ets.insert(instance.engines, {@index, :down, down})
+    ping_interval = min(@longest_ping_interval_ms, max(div(settings.hang_timeout, 5), 1))
+    send(self(), :open)
+    Process.send_after(self(), :tick, ping_interval)
+
+    {:ok,
+     %{
+       instance: instance,
+       settings: settings,
+       ping_interval: ping_interval,
+       backoff: Backoff.new(),
+       waiting: MapSet.new(),
+       status: :down,
+       epoch: nil,
+       pipe: nil,
+       port: nil,
+       credit: nil,
+       frames: 0,
+       bytes: 0,
+       credited: 0,
+       frames_at_tick: 0,
+       silent_ticks: 0,
+       exit_status: nil,
+       fault: nil,
+       up_at: nil
+     }}
+  end
+
+  @impl GenServer
+  def handle_info({port, {:data, _frame}}, %{port: port, status: :failed} = state), do: {:noreply, state}
+
+  def handle_info({port, {:data, frame}}, %{port: port} = state) do
+    case Messages.parse_frame(frame) do
+      {:ok, messages} ->
+        {:noreply, messages |> route(state) |> count(byte_size(frame))}
+
+      {:error, error} ->
+        {:noreply, kill(state, "it sent a frame that breaks the protocol (#{Exception.message(error)})")}
+    end
+  end
+
+  def handle_info(:tick, state) do
+    Process.send_after(self(), :tick, state.ping_interval)
+    {:noreply, tick(state)}
+  end
+
+  def handle_info({:await, pid}, %{status: :up} = state) do
+    send(pid, {:engine_up, state.epoch})
+    {:noreply, state}
+  end
+
+  def handle_info({:await, pid}, state), do: {:noreply, %{state | waiting: MapSet.put(state.waiting, pid)}}
+
+  # The pipe's end follows, unless somebody the engine left behind holds it open.
+  def handle_info({port, {:exit_status, status}}, %{port: port} = state) do
+    Process.send_after(self(), {:close, state.epoch}, @close_grace_ms)
+    {:noreply, %{state | exit_status: status}}
+  end
+
+  def handle_info({:close, epoch}, %{epoch: epoch, port: port} = state) when port != nil do
+    _ = close_port(port)
+    {:noreply, end_epoch(state, :normal)}
+  end
+
+  def handle_info({:EXIT, port, reason}, %{port: port} = state), do: {:noreply, end_epoch(state, reason)}
+  def handle_info(:open, %{status: :down} = state), do: {:noreply, open(state)}
+
+  def handle_info({:start_timeout, epoch}, %{status: :starting, epoch: epoch} = state) do
+    {:noreply, kill(state, "it was not ready within #{state.settings.start_timeout} ms")}
+  end
+
+  # The supervisor's, or a stranger's, exit; anything else is late news of an epoch that is over.
+  def handle_info({:EXIT, pid, reason}, state) when is_pid(pid), do: {:stop, reason, state}
+  def handle_info(_late, state), do: {:noreply, state}
+
+  @impl GenServer
+  def terminate(_reason, state) do
+    error = Error.new(:shutting_down, "the Graphport instance #{inspect(state.instance.name)} is stopping")
+    :ets.insert(state.instance.engines, {@index, :down, error})
+    :ets.delete_all_objects(state.instance.routes)
+    if state.port, do: close(state)
+    Demands.fail_all(state.instance, :all, error)
+  end
+
+  # -- routing ---------------------------------------------------------------------------------------------------
+
+  defp route([message | rest], state), do: route(rest, route_one(message, state))
+  defp route([], state), do: state
+
+  defp route_one({:node_stream, id, node, port, chunk}, state) do
+    Demands.chunk(state.instance, id, node, port, chunk)
+    state
+  end
+
+  defp route_one({:demand_complete, id, node, outputs, _meta}, state) do
+    with {:ok, row} <- Demands.take(state.instance, id),
+         do: Demands.deliver(row, {:demand_complete, node, outputs})
+
+    state
+  end
+
+  defp route_one({:demand_error, id, _node, error}, state) do
+    with {:ok, row} <- Demands.take(state.instance, id), do: Demands.fail(row, Error.from_wire(error))
+    state
+  end
+
+  defp route_one({:credit, frames, bytes}, state) do
+    with {:output, output} <- Port.info(state.port, :output),
+         do: Credit.settle(state.credit, frames, bytes, output)
+
+    state
+  end
+
+  defp route_one({:reply, id, result}, state) do
+    with {:ok, row} <- Demands.take(state.instance, id), do: Demands.deliver(row, {:reply, result})
+    state
+  end
+
+  defp route_one({:error, nil, error}, state), do: %{state | fault: Error.from_wire(error)}
+
+  defp route_one({:error, id, error}, state) do
+    with {:ok, row} <- Demands.take(state.instance, id), do: Demands.fail(row, Error.from_wire(error))
+    state
+  end
+
+  defp route_one({:log, level, logger, text, meta}, state) do
+    LogRelay.log(state.instance, {level, logger, text, meta, state.pipe.os_pid})
+    state
+  end
+
+  defp route_one({:pong, _token}, state), do: state
+  defp route_one({:ready, facts}, %{status: :starting} = state), do: ready(facts, state)
+  defp route_one({:ready, _facts}, state), do: kill(state, "it said ready twice")
+
+  defp route_one({:unknown, name}, state) do
+    line = {:warning, "graphport.wire", "ignored a message named #{inspect(name)}", %{}, state.pipe.os_pid}
+    LogRelay.log(state.instance, line)
+    state
+  end
+
+  defp count(state, size) do
+    state = %{state | frames: state.frames + 1, bytes: state.bytes + size}
+
+    if state.bytes - state.credited >= Limits.credit_every_bytes() and state.port != nil do
+      Writer.force(state.port, state.credit, Messages.credit(state.frames, state.bytes))
+      %{state | credited: state.bytes}
+    else
+      state
+    end
+  end
+
+  # -- an epoch --------------------------------------------------------------------------------------------------
+
+  defp open(state) do
+    case Pipe.open(state.settings.command) do
+      {:ok, pipe} ->
+        epoch = System.unique_integer([:positive, :monotonic])
+        credit = Credit.new()
+        Janitor.engine_started(state.instance, pipe.os_pid, pipe.start_time)
+        Process.send_after(self(), {:start_timeout, epoch}, state.settings.start_timeout)
+        Writer.force(pipe.port, credit, Messages.hello(@client))
+
+        fresh = %{
+          frames: 0,
+          bytes: 0,
+          credited: 0,
+          frames_at_tick: 0,
+          silent_ticks: 0,
+          exit_status: nil,
+          fault: nil
+        }
+
+        Map.merge(
+          %{state | status: :starting, epoch: epoch, pipe: pipe, port: pipe.port, credit: credit},
+          fresh
+        )
+
+      {:error, reason} ->
+        failed(state, Error.new(:engine_down, "the engine's process cannot be started: #{inspect(reason)}"))
+    end
+  end
+
+  defp ready(%{"protocol" => protocol}, state) when protocol != Limits.protocol() do
+    kill(state, "it speaks protocol #{protocol}, this side #{Limits.protocol()}")
+  end
+
+  defp ready(%{"os_pid" => os_pid}, state) when os_pid != state.pipe.os_pid do
+    kill(state, "it runs as process #{os_pid}, behind a wrapper that runs as process #{state.pipe.os_pid}")
+  end
+
+  defp ready(facts, state) do
+    :ets.insert(state.instance.engines, {@index, :up, state.epoch, state.port, state.credit, facts})
+    Enum.each(state.waiting, &send(&1, {:engine_up, state.epoch}))
+    %{state | status: :up, waiting: MapSet.new(), up_at: Writer.now_ms()}
+  end
+
+  # Silence is counted in ticks and not in time, so that a machine that slept does not kill its engine.
+  defp tick(%{status: :up, frames: frames, frames_at_tick: frames} = state) do
+    state = %{state | silent_ticks: state.silent_ticks + 1}
+
+    if state.silent_ticks * state.ping_interval > state.settings.hang_timeout,
+      do: kill(%{state | silent_ticks: 0}, "it said nothing for #{state.settings.hang_timeout} ms"),
+      else: ping(state)
+  end
+
+  defp tick(%{status: :up} = state), do: ping(%{state | frames_at_tick: state.frames, silent_ticks: 0})
+  defp tick(state), do: state
+
+  # Without credit nothing is written: an engine that reads nothing is silent enough.
+  defp ping(state) do
+    Writer.try_write(state.port, state.credit, Messages.ping(state.frames), :reserve)
+    state
+  end
+
+  # The epoch ends when the port exits, which the kill brings about. Frames that still come count no more.
+  defp kill(state, why) do
+    spawn(OsProcess, :kill, [state.pipe.os_pid, state.pipe.start_time])
+    Process.send_after(self(), {:close, state.epoch}, @close_grace_ms)
+    %{state | status: :failed, fault: state.fault || Error.new(:engine_down, why)}
+  end
+
+  defp end_epoch(state, reason) do
+    error = Error.new(:engine_down, "the engine ended: #{why(state, reason)}")
+    :ets.insert(state.instance.engines, {@index, :down, error})
+    :ets.match_delete(state.instance.routes, {:_, :_, :_, state.epoch, :_, :_})
+    Demands.fail_all(state.instance, state.epoch, error)
+    Janitor.engine_ended(state.instance, state.pipe.os_pid, state.pipe.start_time)
+    spawn(Pipe, :clean, [state.pipe])
+
+    LogRelay.log(
+      state.instance,
+      {:error, "graphport.engine", Exception.message(error), %{}, state.pipe.os_pid}
+    )
+
+    backoff =
+      if state.up_at, do: Backoff.lived(state.backoff, Writer.now_ms() - state.up_at), else: state.backoff
+
+    reported = if state.fault, do: %{state.fault | message: error.message}, else: error
+    failed(%{state | port: nil, pipe: nil, credit: nil, up_at: nil, backoff: backoff}, reported)
+  end
+
+  defp failed(state, error) do
+    Enum.each(state.waiting, &send(&1, {:engine_failed, error}))
+    {delay, backoff} = Backoff.next(state.backoff)
+    Process.send_after(self(), :open, delay)
+    %{state | status: :down, backoff: backoff}
+  end
+
+  defp why(state, reason) do
+    parts = [
+      state.fault && state.fault.message,
+      state.exit_status && "exit status #{state.exit_status}",
+      reason not in [:normal, :epipe] && "port closed with #{inspect(reason)}"
+    ]
+
+    what = parts |> Enum.filter(&is_binary/1) |> Enum.join(", ")
+    what = if what == "", do: "it closed its pipe", else: what
+
+    case Pipe.last_words(state.pipe) do
+      "" -> what
+      words -> what <> "; its last words: " <> words
+    end
+  end
+
+  defp close(state) do
+    Janitor.engine_ended(state.instance, state.pipe.os_pid, state.pipe.start_time)
+    close_port(state.port)
+    Pipe.clean(state.pipe)
+  end
+
+  defp close_port(port) do
+    Port.close(port)
+  rescue
+    # It was closed already.
+    ArgumentError -> true
+  end
+end

@@ -1,0 +1,241 @@
+defmodule Graphport.Instance.Janitor do
+  # Cleans up after those who cannot do it themselves:
+  #   - callers that died: one monitor per caller; their open demands are cancelled, in batches;
+  #   - engines that outlive their owner or their pipe: killed with SIGKILL after a grace, unless the OS has given their
+  #     process id to somebody else;
+  #   - sessions whose process was killed: closed.
+  # Must not route or answer anything. Callers tell it of themselves (`watch/2`), the engine owner of its engine.
+  @moduledoc false
+  use GenServer
+
+  alias Graphport.Instance
+  alias Graphport.Instance.Demands
+  alias Graphport.Port.{OsProcess, Writer}
+  alias Graphport.Wire.{Encoder, Messages}
+
+  @kill_grace_ms 500
+  @sweep_ms 10_000
+  @retry_ms 20
+  # Cancels of one batch frame: far below the longest frame.
+  @cancels_per_frame 500
+
+  @spec start_link(atom) :: GenServer.on_start()
+  def start_link(name) do
+    GenServer.start_link(__MODULE__, name, name: Instance.process_name(name, :janitor))
+  end
+
+  @doc "Makes sure that a process is monitored. Call it after its demand's row is inserted."
+  @spec watch(Instance.t(), pid) :: :ok
+  def watch(instance, pid) do
+    # The row says that a monitor exists. The janitor removes it before it looks for rows of demands to decide whether
+    # the monitor is still needed, so one of the two always sees the other.
+    unless :ets.member(instance.watched, pid), do: send(instance.janitor, {:watch, pid})
+    :ok
+  rescue
+    # The janitor is being restarted: the new one watches all rows it finds.
+    ArgumentError -> :ok
+  end
+
+  @doc "Cancels a demand for a caller who had no credit to do so."
+  @spec cancel(Instance.t(), pos_integer, Instance.epoch()) :: term
+  def cancel(instance, id, epoch), do: notify(instance, {:cancel, id, epoch})
+
+  @doc "The calling process owns this engine."
+  @spec engine_started(Instance.t(), pos_integer, OsProcess.start_time()) :: term
+  def engine_started(instance, os_pid, start_time),
+    do: notify(instance, {:engine_started, self(), os_pid, start_time})
+
+  @doc "The pipe of this engine is closed: the process must end by itself, or else."
+  @spec engine_ended(Instance.t(), pos_integer, OsProcess.start_time()) :: term
+  def engine_ended(instance, os_pid, start_time),
+    do: notify(instance, {:engine_ended, os_pid, start_time})
+
+  defp notify(instance, message) do
+    send(instance.janitor, message)
+  rescue
+    ArgumentError -> :ok
+  end
+
+  @impl GenServer
+  def init(name) do
+    Process.flag(:trap_exit, true)
+    {:ok, instance} = Instance.fetch(name)
+    :ets.delete_all_objects(instance.watched)
+    for pid <- Demands.watched(instance), do: send(self(), {:watch, pid})
+    Process.send_after(self(), :sweep, @sweep_ms)
+
+    # monitors: pid => monitor; dead: callers to clean up after; unsent: cancels that found no credit;
+    # engines: {os_pid, start_time} => {owner, monitor}
+    {:ok,
+     %{
+       instance: instance,
+       monitors: %{},
+       dead: MapSet.new(),
+       unsent: [],
+       retrying: false,
+       engines: %{},
+       owners: %{}
+     }}
+  end
+
+  @impl GenServer
+  def handle_info({:watch, pid}, state) when is_map_key(state.monitors, pid) do
+    :ets.insert(state.instance.watched, {pid})
+    {:noreply, state}
+  end
+
+  def handle_info({:watch, pid}, state) do
+    monitor = Process.monitor(pid)
+    :ets.insert(state.instance.watched, {pid})
+    {:noreply, put_in(state.monitors[pid], monitor)}
+  end
+
+  def handle_info({:DOWN, monitor, :process, pid, _reason}, state) do
+    case state.owners do
+      %{^monitor => engine} ->
+        {:noreply, reap_later(engine, update_in(state.owners, &Map.delete(&1, monitor)))}
+
+      _caller ->
+        {:noreply, caller_died(pid, state)}
+    end
+  end
+
+  # Comes after all the DOWN messages that were waiting with the first one.
+  def handle_info(:bury, state) do
+    cancels =
+      for {id, epoch} <- Demands.of_watched(state.instance, state.dead),
+          match?({:ok, _row}, Demands.take(state.instance, id)),
+          do: {id, epoch}
+
+    {:noreply, send_cancels(%{state | dead: MapSet.new(), unsent: cancels ++ state.unsent})}
+  end
+
+  def handle_info({:cancel, id, epoch}, state),
+    do: {:noreply, send_cancels(%{state | unsent: [{id, epoch} | state.unsent]})}
+
+  def handle_info(:retry, state), do: {:noreply, send_cancels(%{state | retrying: false})}
+
+  def handle_info({:engine_started, owner, os_pid, start_time}, state) do
+    monitor = Process.monitor(owner)
+    engine = {os_pid, start_time}
+
+    {:noreply,
+     %{
+       state
+       | engines: Map.put(state.engines, engine, monitor),
+         owners: Map.put(state.owners, monitor, engine)
+     }}
+  end
+
+  def handle_info({:engine_ended, os_pid, start_time}, state) do
+    {:noreply, reap_later({os_pid, start_time}, state)}
+  end
+
+  def handle_info({:reap, {os_pid, start_time} = engine}, state) do
+    Task.Supervisor.start_child(state.instance.tasks, OsProcess, :kill, [os_pid, start_time])
+    {monitor, engines} = Map.pop(state.engines, engine)
+    if monitor, do: Process.demonitor(monitor, [:flush])
+    {:noreply, %{state | engines: engines, owners: Map.delete(state.owners, monitor)}}
+  end
+
+  def handle_info(:sweep, state) do
+    Process.send_after(self(), :sweep, @sweep_ms)
+    sweep_sessions(state.instance)
+    {:noreply, sweep_monitors(state)}
+  end
+
+  def handle_info(_other, state), do: {:noreply, state}
+
+  # The owner is gone by now, and its pipe with it: wait for the engines to end by themselves, then kill.
+  @impl GenServer
+  def terminate(_reason, state) do
+    engines = started_meanwhile(Map.keys(state.engines))
+    await_end(engines, Writer.deadline(@kill_grace_ms))
+    Enum.each(engines, fn {os_pid, start_time} -> OsProcess.kill(os_pid, start_time) end)
+  end
+
+  defp caller_died(pid, state) do
+    if MapSet.size(state.dead) == 0, do: send(self(), :bury)
+    :ets.delete(state.instance.watched, pid)
+    %{state | dead: MapSet.put(state.dead, pid), monitors: Map.delete(state.monitors, pid)}
+  end
+
+  defp reap_later(engine, state) do
+    Process.send_after(self(), {:reap, engine}, @kill_grace_ms)
+    state
+  end
+
+  # Cancels of an epoch that is over need no sending.
+  defp send_cancels(%{unsent: []} = state), do: state
+
+  defp send_cancels(state) do
+    case Instance.pipe(state.instance) do
+      {epoch, port, credit} ->
+        ids = for {id, ^epoch} <- state.unsent, do: id
+        unsent = ids |> Enum.chunk_every(@cancels_per_frame) |> send_frames(epoch, port, credit)
+        retry_later(%{state | unsent: unsent})
+
+      :down ->
+        %{state | unsent: []}
+    end
+  end
+
+  defp send_frames([], _epoch, _port, _credit), do: []
+
+  defp send_frames([ids | rest] = chunks, epoch, port, credit) do
+    frame = [Encoder.list_header(length(ids)) | Enum.map(ids, &Messages.cancel/1)]
+
+    case Writer.try_write(port, credit, frame, :reserve) do
+      :ok ->
+        send_frames(rest, epoch, port, credit)
+
+      {:error, :overloaded} ->
+        for ids <- chunks, id <- ids, do: {id, epoch}
+
+      {:error, :closed} ->
+        []
+    end
+  end
+
+  defp retry_later(%{unsent: [_ | _], retrying: false} = state) do
+    Process.send_after(self(), :retry, @retry_ms)
+    %{state | retrying: true}
+  end
+
+  defp retry_later(state), do: state
+
+  # Callers without an open demand need no monitor. See `watch/2` for the order.
+  defp sweep_monitors(state) do
+    %{watched: watched} = state.instance
+    Enum.each(state.monitors, fn {pid, _monitor} -> :ets.delete(watched, pid) end)
+    needed = Demands.watched(state.instance)
+    {kept, idle} = Enum.split_with(state.monitors, fn {pid, _monitor} -> MapSet.member?(needed, pid) end)
+    Enum.each(kept, fn {pid, _monitor} -> :ets.insert(watched, {pid}) end)
+    Enum.each(idle, fn {_pid, monitor} -> Process.demonitor(monitor, [:flush]) end)
+    %{state | monitors: Map.new(kept)}
+  end
+
+  defp sweep_sessions(instance) do
+    for {_id, pid, wire_id, _epoch, port, credit} = route <- :ets.tab2list(instance.routes),
+        not Process.alive?(pid) do
+      :ets.delete_object(instance.routes, route)
+      Writer.try_write(port, credit, Messages.close(System.unique_integer([:positive]), wire_id), :reserve)
+    end
+  end
+
+  defp started_meanwhile(engines) do
+    receive do
+      {:engine_started, _owner, os_pid, start_time} -> started_meanwhile([{os_pid, start_time} | engines])
+    after
+      0 -> engines
+    end
+  end
+
+  defp await_end(engines, deadline) do
+    if Writer.left_ms(deadline) > 0 and
+         Enum.any?(engines, fn {pid, start} -> OsProcess.alive?(pid, start) end) do
+      receive after: (5 -> :ok)
+      await_end(engines, deadline)
+    end
+  end
+end

@@ -1,0 +1,256 @@
+defmodule Graphport.Instance.SessionServer do
+  # Keeps one graph, and sees to it that the engine has it: loads it when the session opens, and anew on the first use
+  # after the engine was replaced. Callers find the loaded session in the `routes` table without asking here; they
+  # call `route/2` only when it is not there. Ends when the session's owner ends, and tells the engine.
+  @moduledoc false
+  use GenServer, restart: :temporary
+
+  alias Graphport.{Error, Instance, Session}
+  alias Graphport.Instance.{Demands, Engine}
+  alias Graphport.Port.Writer
+  alias Graphport.Wire.Messages
+
+  @write_timeout_ms 5_000
+  @close_timeout_ms 5_000
+  # Asks again for the engine, in case its owner was restarted and forgot who was waiting.
+  @await_again_ms 1_000
+
+  @type answer :: {:ok, Instance.route()} | {:error, Error.t()}
+
+  @doc "Starts the process of a new session and loads its graph."
+  @spec open(Instance.t(), map, pid | :none, timeout) :: {:ok, Session.t()} | {:error, Error.t()}
+  def open(instance, graph, owner, timeout) do
+    id = System.unique_integer([:positive])
+    child = {__MODULE__, %{instance: instance, id: id, graph: graph, owner: owner}}
+
+    with {:ok, pid} <- start_child(instance, child) do
+      session = %Session{instance: instance.name, id: id, pid: pid}
+
+      case route(session, timeout) do
+        {:ok, _route} ->
+          {:ok, session}
+
+        {:error, _error} = failed ->
+          GenServer.cast(pid, :stop)
+          failed
+      end
+    end
+  end
+
+  @doc "Where the session is loaded, once it is. Waits at most `timeout`, in the caller."
+  @spec route(Session.t(), timeout) :: answer
+  def route(session, timeout), do: call(session, :route, timeout)
+
+  @doc "Closes the session; its open demands end as cancelled. `:ok` also if it was closed already."
+  @spec close(Session.t()) :: :ok
+  def close(session) do
+    _ = call(session, :close, @close_timeout_ms)
+    :ok
+  end
+
+  @spec start_link(map) :: GenServer.on_start()
+  def start_link(args), do: GenServer.start_link(__MODULE__, args)
+
+  defp start_child(instance, child) do
+    case DynamicSupervisor.start_child(instance.sessions, child) do
+      {:ok, pid} ->
+        {:ok, pid}
+
+      {:error, reason} ->
+        {:error, Error.new(:internal_error, "the session did not start: #{inspect(reason)}")}
+    end
+  catch
+    :exit, _reason -> {:error, Error.new(:shutting_down, "the Graphport instance is stopping")}
+  end
+
+  defp call(session, request, timeout) do
+    GenServer.call(session.pid, request, timeout)
+  catch
+    :exit, {:timeout, _call} -> {:error, waited(session)}
+    :exit, _gone -> {:error, Error.new(:unknown_session, "the session is closed")}
+  end
+
+  # Says why nothing came in time, if the engine is why.
+  defp waited(session) do
+    with {:ok, instance} <- Instance.fetch(session.instance),
+         [{_index, :down, error}] <- :ets.lookup(instance.engines, 0) do
+      %{error | code: :engine_down}
+    else
+      _up -> Error.new(:deadline_exceeded, "the session was not loaded before the deadline")
+    end
+  end
+
+  @impl GenServer
+  def init(args) do
+    if args.owner != :none, do: Process.monitor(args.owner)
+
+    # request: {id, wire session, epoch, port, credit} of the `open` under way; waiting: who asked for the route;
+    # closing: who waits for the answer to `close`.
+    {:ok, Map.merge(args, %{route: nil, request: nil, waiting: [], closing: nil, awaiting: false})}
+  end
+
+  @impl GenServer
+  def handle_call(:route, from, state) do
+    case Instance.pipe(state.instance) do
+      {epoch, _port, _credit} when state.route != nil and elem(state.route, 3) == epoch ->
+        # The row may have been removed by a caller whose write failed.
+        :ets.insert(state.instance.routes, state.route)
+        {:reply, {:ok, state.route}, state}
+
+      _other ->
+        load(%{state | waiting: [from | state.waiting]})
+    end
+  end
+
+  def handle_call(:close, from, state) do
+    :ets.delete(state.instance.routes, state.id)
+    answer(state, {:error, Error.new(:unknown_session, "the session was closed")})
+    state = %{state | waiting: [], closing: from}
+
+    case send_close(state) do
+      {:ok, id} -> {:noreply, %{state | request: {id, nil, nil, nil, nil}}, @close_timeout_ms}
+      :not_loaded -> {:stop, :normal, :ok, state}
+    end
+  end
+
+  @impl GenServer
+  def handle_cast(:stop, state), do: {:stop, :normal, state}
+
+  # The answer to `open`, or to `close`, or the end of the epoch.
+  @impl GenServer
+  def handle_info({id, answer}, %{request: {id, wire_id, epoch, port, credit}} = state) do
+    if state.closing do
+      GenServer.reply(state.closing, :ok)
+      {:stop, :normal, %{state | route: nil}}
+    else
+      opened(answer, {state.id, self(), wire_id, epoch, port, credit}, %{state | request: nil})
+    end
+  end
+
+  def handle_info({:engine_up, _epoch}, state), do: load(%{state | awaiting: false})
+  def handle_info({:engine_failed, _error}, state), do: load(%{state | awaiting: false})
+  def handle_info(:await_again, state), do: load(%{state | awaiting: false})
+
+  # Only the owner is monitored.
+  def handle_info({:DOWN, _monitor, :process, _owner, _reason}, state), do: {:stop, :normal, state}
+  def handle_info(:timeout, %{closing: from} = state) when from != nil, do: {:stop, :normal, state}
+  def handle_info(_late, state), do: {:noreply, state}
+
+  @impl GenServer
+  def terminate(_reason, state) do
+    :ets.delete(state.instance.routes, state.id)
+    answer(state, {:error, Error.new(:unknown_session, "the session was closed")})
+    if state.closing == nil, do: send_close(state)
+  end
+
+  defp opened({:reply, _facts}, route, state) do
+    :ets.insert(state.instance.routes, route)
+    state = %{state | route: route}
+
+    # The epoch may have ended meanwhile: its rows were removed before this one came.
+    case Instance.pipe(state.instance) do
+      {epoch, _port, _credit} when epoch == elem(route, 3) ->
+        answer(state, {:ok, route})
+        {:noreply, %{state | waiting: []}}
+
+      _ended ->
+        :ets.delete_object(state.instance.routes, route)
+        load(state)
+    end
+  end
+
+  defp opened({:error, %Error{code: :engine_down}}, _route, state), do: load(state)
+
+  defp opened({:error, error}, _route, state) do
+    answer(state, {:error, error})
+    {:noreply, %{state | waiting: []}}
+  end
+
+  # Loads the graph if somebody waits for it and nothing is under way. The reply comes as a message.
+  defp load(%{waiting: []} = state), do: {:noreply, state}
+  defp load(%{request: request} = state) when request != nil, do: {:noreply, state}
+
+  defp load(state) do
+    case Instance.pipe(state.instance) do
+      {epoch, port, credit} -> send_open(state, epoch, port, credit)
+      :down -> {:noreply, await(state)}
+    end
+  end
+
+  defp await(%{awaiting: true} = state), do: state
+
+  defp await(state) do
+    Engine.await(state.instance)
+    Process.send_after(self(), :await_again, @await_again_ms)
+    %{state | awaiting: true}
+  end
+
+  defp send_open(state, epoch, port, credit) do
+    request = System.unique_integer([:positive])
+    wire_id = System.unique_integer([:positive])
+
+    with {:ok, frame} <- Messages.open(request, wire_id, state.graph) do
+      Demands.insert(state.instance, Demands.row(request, self(), {:ref, request}, self(), nil, false, epoch))
+
+      case Writer.write(port, credit, frame, :normal, Writer.deadline(@write_timeout_ms)) do
+        :ok -> {:noreply, %{state | request: {request, wire_id, epoch, port, credit}}}
+        {:error, reason} -> not_sent(reason, request, state)
+      end
+    else
+      {:error, error} ->
+        answer(state, {:error, error})
+        {:noreply, %{state | waiting: []}}
+    end
+  end
+
+  defp not_sent(reason, request, state) do
+    _ = Demands.take(state.instance, request)
+
+    case reason do
+      # The owner will say when there is another engine.
+      :closed ->
+        {:noreply, await(state)}
+
+      :overloaded ->
+        answer(state, {:error, Error.new(:overloaded, "the engine did not take the graph in time")})
+        {:noreply, %{state | waiting: []}}
+    end
+  end
+
+  defp send_close(%{route: {_id, _pid, wire_id, epoch, port, credit}} = state),
+    do: send_close(state, wire_id, epoch, port, credit)
+
+  # An `open` under way: the engine reads the `close` after it.
+  defp send_close(%{request: {_request, wire_id, epoch, port, credit}} = state) when port != nil,
+    do: send_close(state, wire_id, epoch, port, credit)
+
+  defp send_close(_state), do: :not_loaded
+
+  defp send_close(state, wire_id, epoch, port, credit) do
+    request = System.unique_integer([:positive])
+
+    if state.closing,
+      do:
+        Demands.insert(
+          state.instance,
+          Demands.row(request, self(), {:ref, request}, self(), nil, false, epoch)
+        )
+
+    case Writer.write(
+           port,
+           credit,
+           Messages.close(request, wire_id),
+           :reserve,
+           Writer.deadline(@write_timeout_ms)
+         ) do
+      :ok ->
+        {:ok, request}
+
+      {:error, _reason} ->
+        _ = Demands.take(state.instance, request)
+        :not_loaded
+    end
+  end
+
+  defp answer(state, answer), do: Enum.each(state.waiting, &GenServer.reply(&1, answer))
+end

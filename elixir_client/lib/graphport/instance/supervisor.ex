@@ -1,0 +1,75 @@
+defmodule Graphport.Instance.Supervisor do
+  # The processes of an instance, in the order in which they need one another (`:rest_for_one`). The engine owner comes
+  # last: its end takes nobody with it, and at shutdown it is the first to go, while those it tells are still there.
+  @moduledoc false
+  use Supervisor
+
+  alias Graphport.{Error, Instance}
+  alias Graphport.Instance.{Engine, Janitor, LogRelay, Table}
+  alias Graphport.Port.Python
+
+  # The engine answers or fails within its own start time-out; this is only for an owner that cannot even do that.
+  @start_grace_ms 5_000
+
+  @doc "Starts an instance and waits until its engine is up."
+  @spec start_link(map) :: {:ok, pid} | {:error, Error.t() | term}
+  def start_link(options) do
+    with {:ok, executable} <- Python.find(options.python, options.python_path),
+         {:ok, pid} <- Supervisor.start_link(__MODULE__, settings(options, executable), name: options.name) do
+      case await(options) do
+        :ok -> {:ok, pid}
+        {:error, _error} = failed -> stop(pid, failed)
+      end
+    end
+  end
+
+  @impl Supervisor
+  def init(settings) do
+    name = settings.name
+
+    children = [
+      {Table, name},
+      {Janitor, name},
+      {Task.Supervisor, name: Instance.process_name(name, :tasks)},
+      {LogRelay, name},
+      {DynamicSupervisor, name: Instance.process_name(name, :sessions)},
+      {Engine, settings}
+    ]
+
+    Supervisor.init(children, strategy: :rest_for_one)
+  end
+
+  defp settings(options, executable) do
+    %{
+      name: options.name,
+      command: %{executable: executable, nodes: options.nodes, python_path: options.python_path},
+      start_timeout: options.start_timeout,
+      hang_timeout: options.hang_timeout
+    }
+  end
+
+  # In a task, so that no late message stays in the mailbox of whoever starts the instance.
+  defp await(options) do
+    task =
+      Task.async(fn ->
+        {:ok, instance} = Instance.fetch(options.name)
+        Engine.await(instance)
+
+        receive do
+          {:engine_up, _epoch} -> :ok
+          {:engine_failed, error} -> {:error, error}
+        end
+      end)
+
+    case Task.yield(task, options.start_timeout + @start_grace_ms) || Task.shutdown(task, :brutal_kill) do
+      {:ok, result} -> result
+      nil -> {:error, Error.new(:engine_down, "the engine was not ready within #{options.start_timeout} ms")}
+    end
+  end
+
+  defp stop(pid, failed) do
+    Process.unlink(pid)
+    Supervisor.stop(pid, :shutdown)
+    failed
+  end
+end

@@ -1,0 +1,20 @@
+defmodule Graphport.Instance.Table do
+  # Owns the instance's ETS tables, and does nothing else, so that nothing can take them away while others work.
+  # First child of the instance's supervisor: its end is the end of all.
+  @moduledoc false
+  use GenServer
+
+  alias Graphport.Instance
+
+  @spec start_link(atom) :: GenServer.on_start()
+  def start_link(name), do: GenServer.start_link(__MODULE__, name)
+
+  @impl GenServer
+  def init(name) do
+    Process.flag(:trap_exit, true)
+    {:ok, Instance.create(name)}
+  end
+
+  @impl GenServer
+  def terminate(_reason, instance), do: Instance.forget(instance.name)
+end

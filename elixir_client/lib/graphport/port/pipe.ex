@@ -1,0 +1,60 @@
+defmodule Graphport.Port.Pipe do
+  # Opens the Erlang port of an engine: which program, which options, where its last words go. Called by the engine
+  # owner, who becomes the port's owner.
+  #
+  # A shell sets up the descriptors and then becomes the engine (`exec`), so the engine is the port's child. Its
+  # standard input is empty: an engine must not read the BEAM's terminal. What it writes to standard error before it
+  # has its own log in place, or in its last moments, goes to a file that `last_words/1` reads.
+  @moduledoc false
+
+  require Graphport.Wire.Limits
+
+  alias Graphport.Port.{OsProcess, Python}
+  alias Graphport.Wire.Limits
+
+  @shell "umask=$(umask); umask 077; exec </dev/null 2>\"$0\"; umask \"$umask\"; exec \"$@\""
+  @last_words_bytes 2_000
+
+  @type command :: %{executable: String.t(), nodes: [String.t()], python_path: [String.t()]}
+  @type t :: %{port: port, os_pid: pos_integer, start_time: OsProcess.start_time(), words: Path.t()}
+
+  @spec open(command) :: {:ok, t} | {:error, term}
+  def open(command) do
+    words =
+      Path.join(System.tmp_dir!(), "graphport-#{System.pid()}-#{System.unique_integer([:positive])}.err")
+
+    engine = [command.executable, "-m", "graphport", "port" | Enum.flat_map(command.nodes, &["--nodes", &1])]
+
+    options = [
+      :binary,
+      :nouse_stdio,
+      :exit_status,
+      {:packet, 4},
+      {:busy_limits_port, Limits.port_busy_bytes()},
+      {:busy_limits_msgq, :disabled},
+      {:args, ["-c", @shell, words | engine]},
+      {:env,
+       for({name, value} <- Python.env(command.python_path), do: {to_charlist(name), to_charlist(value)})}
+    ]
+
+    port = Port.open({:spawn_executable, "/bin/sh"}, options)
+    os_pid = port |> Port.info() |> Keyword.fetch!(:os_pid)
+    {:ok, %{port: port, os_pid: os_pid, start_time: OsProcess.start_time(os_pid), words: words}}
+  rescue
+    # No process, file or memory left for another program.
+    error in ErlangError -> {:error, error.original}
+    # The program was gone before it could be asked for its id.
+    error in [FunctionClauseError, KeyError, ArgumentError] -> {:error, error}
+  end
+
+  @doc "What the engine last wrote to its own standard error."
+  @spec last_words(t) :: String.t()
+  def last_words(pipe), do: OsProcess.tail(pipe.words, @last_words_bytes)
+
+  @doc "Removes what `open/1` left on disk. May block on the disk."
+  @spec clean(t) :: :ok
+  def clean(pipe) do
+    _ = File.rm(pipe.words)
+    :ok
+  end
+end

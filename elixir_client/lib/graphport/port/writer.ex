@@ -1,0 +1,85 @@
+defmodule Graphport.Port.Writer do
+  # Puts one frame on the pipe, from whatever process calls: takes credit, waits for it at most until the caller's
+  # deadline, and writes. Must never write without credit (`force/3` counts it, for the owner's few frames), or
+  # the port gets busy and suspends the writer.
+  @moduledoc false
+
+  alias Graphport.Port.Credit
+
+  # While there is no credit: how long to wait before looking again, doubling up to the second figure.
+  @first_wait_ms 1
+  @longest_wait_ms 16
+
+  @type deadline :: integer | :infinity
+
+  @doc "The monotonic time, in milliseconds, that lies `timeout` from now."
+  @spec deadline(timeout) :: deadline
+  def deadline(:infinity), do: :infinity
+  def deadline(milliseconds), do: now_ms() + milliseconds
+
+  @doc "Milliseconds until a deadline, never negative."
+  @spec left_ms(deadline) :: timeout
+  def left_ms(:infinity), do: :infinity
+  def left_ms(deadline), do: max(deadline - now_ms(), 0)
+
+  @spec now_ms() :: integer
+  def now_ms, do: :erlang.monotonic_time(:millisecond)
+
+  @doc "Writes, waiting for credit until the deadline."
+  @spec write(port, Credit.t(), iodata, :normal | :reserve, deadline) :: :ok | {:error, :overloaded | :closed}
+  def write(port, credit, frame, kind, deadline) do
+    bytes = :erlang.iolist_size(frame)
+    with :ok <- reserve(port, credit, bytes, kind, deadline), do: command(port, credit, frame, bytes)
+  end
+
+  @doc "Takes credit for so many bytes, waiting for it until the deadline."
+  @spec reserve(port, Credit.t(), non_neg_integer, :normal | :reserve, deadline) ::
+          :ok | {:error, :overloaded | :closed}
+  def reserve(port, credit, bytes, kind, deadline) do
+    if Credit.take(credit, bytes, kind),
+      do: :ok,
+      else: wait(port, credit, bytes, kind, deadline, @first_wait_ms)
+  end
+
+  @doc "Writes if there is credit now."
+  @spec try_write(port, Credit.t(), iodata, :normal | :reserve) :: :ok | {:error, :overloaded | :closed}
+  def try_write(port, credit, frame, kind), do: write(port, credit, frame, kind, now_ms())
+
+  @doc "Writes whether there is credit or not, and counts it."
+  @spec force(port, Credit.t(), iodata) :: :ok | {:error, :closed}
+  def force(port, credit, frame) do
+    bytes = :erlang.iolist_size(frame)
+    Credit.force(credit, bytes)
+    command(port, credit, frame, bytes)
+  end
+
+  defp wait(port, credit, bytes, kind, deadline, wait_ms) do
+    wait_ms = min(wait_ms, left_ms(deadline))
+
+    cond do
+      :erlang.port_info(port, :id) == :undefined ->
+        {:error, :closed}
+
+      wait_ms == 0 ->
+        {:error, :overloaded}
+
+      true ->
+        # Waits without looking at the mailbox.
+        receive after: (wait_ms -> :ok)
+
+        if Credit.take(credit, bytes, kind),
+          do: :ok,
+          else: wait(port, credit, bytes, kind, deadline, min(wait_ms * 2, @longest_wait_ms))
+    end
+  end
+
+  defp command(port, credit, frame, bytes) do
+    :erlang.port_command(port, frame)
+    :ok
+  rescue
+    # The port is closed; an ended epoch's credit is never used again, but keep it true.
+    ArgumentError ->
+      Credit.give_back(credit, bytes)
+      {:error, :closed}
+  end
+end
