@@ -27,6 +27,8 @@ EXT_TIME: Final = 6
 
 # Every extension level starts the C packer's own count of 511 levels anew; this bounds their product.
 _MAX_NESTED_EXTS: Final = 8
+# Each level that is read takes some 40 kB of C stack; unbounded, 1 kB of hostile bytes would crash the process.
+_MAX_READ_NESTED_EXTS: Final = 32
 _KEY_TYPES: Final = frozenset({str, int, float, bool, type(None), bytes})
 _CONTAINERS: Final = frozenset({list, tuple, set})
 
@@ -37,15 +39,67 @@ def pack(value: Any) -> bytes:
     Raises:
         WireError: `unencodable_value` if the value, or something in it, has no form on the wire.
     """
+    others_before = _writing.others
     try:
-        return _packer.pack(value)  # type: ignore[no-any-return]
+        packed: bytes = _packer.pack(value)
     except WireError:
         _packer.reset()
         raise
-    except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        # Lone surrogates, circular or too deep structures, lengths over 2^32.
+    except Exception as error:  # values are foreign code: a subclass may raise anything while it is written
+        # Mostly lone surrogates, circular or too deep structures, lengths over 2^32.
         _packer.reset()
-        raise WireError(f"the value has no form on the wire: {error}", code="unencodable_value") from error
+        raise WireError(f"the value has no form on the wire: {_said(error)}", code="unencodable_value") from error
+    if _writing.others != others_before:
+        _refuse_unreadable(value)
+    return packed
+
+
+def _said(error: Exception) -> str:
+    try:
+        return str(error) or type(error).__name__
+    except Exception:  # foreign too
+        return type(error).__name__
+
+
+class _Writing:
+    """Counts values that are not exactly plain, so that values without any (nearly all) need no second look."""
+
+    others = 0
+
+
+_writing: Final = _Writing()
+
+
+def _refuse_unreadable(value: Any) -> None:
+    """Refuse what can be written but not be read again: map keys that are extensions, sets of containers."""
+    waiting = [(value, False)]
+    while waiting:
+        item, in_set = waiting.pop()
+        if isinstance(item, dict):
+            for key in item:
+                if not _may_be_key(key):
+                    raise WireError(
+                        f"a map key of type {type(key).__name__} has no form on the wire; "
+                        "keys are text, bytes, numbers of 64 bit, booleans or null",
+                        code="unencodable_value",
+                    )
+            waiting.extend((each, in_set) for each in item.values())
+        elif isinstance(item, list | tuple):
+            waiting.extend((each, in_set) for each in item)
+        elif isinstance(item, set | frozenset):
+            waiting.extend((each, True) for each in item)
+        else:
+            continue
+        if in_set and not isinstance(item, tuple):
+            raise WireError(
+                f"a set that holds a {type(item).__name__} has no form on the wire", code="unencodable_value"
+            )
+
+
+def _may_be_key(key: Any) -> bool:
+    if isinstance(key, int):
+        return -(2**63) <= key < 2**64
+    return key is None or isinstance(key, str | float | bytes | memoryview)
 
 
 def unpack(data: bytes | memoryview) -> Any:
@@ -56,9 +110,7 @@ def unpack(data: bytes | memoryview) -> Any:
     """
     exts_before = _reading.exts
     try:
-        value = msgpack.unpackb(
-            data, raw=False, strict_map_key=False, ext_hook=_read_ext, timestamp=3, use_list=True
-        )
+        value = msgpack.unpackb(data, raw=False, strict_map_key=False, ext_hook=_read_ext, timestamp=3, use_list=True)
     except WireError:
         raise
     except (ValueError, TypeError, msgpack.UnpackException, RecursionError, OverflowError) as error:
@@ -70,9 +122,10 @@ def unpack(data: bytes | memoryview) -> Any:
 
 
 class _Reading:
-    """Counts extension values read, so that frames without any (nearly all) need no second look."""
+    """Counts extension values read, so that frames without any (nearly all) need no second look, and their depth."""
 
     exts = 0
+    nested = 0
 
 
 _reading: Final = _Reading()
@@ -93,6 +146,7 @@ def _refuse_ext_keys(value: Any) -> None:
 
 def _write_other(value: Any) -> Any:
     """What the C packer asks about: everything that is not exactly a plain type, and integers over 64 bit."""
+    _writing.others += 1
     for kind, write in _WRITERS:
         if isinstance(value, kind):
             return write(value)
@@ -118,7 +172,13 @@ def _write_int(value: int) -> Any:
 def _write_datetime(value: dt.datetime) -> Any:
     if value.tzinfo is None:
         return msgpack.ExtType(EXT_NAIVE_DATETIME, value.isoformat().encode())
-    return msgpack.Timestamp.from_datetime(value)
+    try:
+        in_utc = value.astimezone(dt.UTC)
+    except OverflowError:
+        raise WireError(
+            f"the date {value.isoformat()} lies outside the years 1 to 9999 of UTC", code="unencodable_value"
+        ) from None
+    return msgpack.Timestamp.from_datetime(in_utc)
 
 
 def _write_time(value: dt.time) -> Any:
@@ -149,9 +209,7 @@ def _write_items(ext: int, items: Iterable[Any]) -> Any:
     _nested_exts += 1
     try:
         if _nested_exts > _MAX_NESTED_EXTS:
-            raise WireError(
-                f"tuples and sets nested deeper than {_MAX_NESTED_EXTS} levels", code="unencodable_value"
-            )
+            raise WireError(f"tuples and sets nested deeper than {_MAX_NESTED_EXTS} levels", code="unencodable_value")
         return msgpack.ExtType(ext, _new_packer().pack(list(items)))
     finally:
         _nested_exts -= 1
@@ -178,10 +236,16 @@ def _read_big_int(payload: bytes) -> int:
 
 
 def _read_items(payload: bytes) -> list[Any]:
-    items = unpack(payload)
+    _reading.nested += 1
+    try:
+        if _reading.nested > _MAX_READ_NESTED_EXTS:
+            raise WireError(f"tuples and sets nested deeper than {_MAX_READ_NESTED_EXTS} levels", code="bad_frame")
+        items = unpack(payload)
+    finally:
+        _reading.nested -= 1
     if items.__class__ is not list:
         raise WireError("the payload of a tuple or set is not an array", code="bad_frame")
-    return items  # type: ignore[no-any-return]
+    return items
 
 
 _READERS: Final[dict[int, Any]] = {

@@ -41,9 +41,7 @@ class FrameSplitter:
         while end - position >= 4:
             (length,) = _LENGTH.unpack_from(data, position)
             if length > MAX_FRAME_BYTES:
-                raise WireError(
-                    f"a frame of {length} bytes; at most {MAX_FRAME_BYTES} are taken", code="bad_frame"
-                )
+                raise WireError(f"a frame of {length} bytes; at most {MAX_FRAME_BYTES} are taken", code="bad_frame")
             if end - position - 4 < length:
                 break
             payloads.append(data[position + 4 : position + 4 + length])

@@ -7,6 +7,7 @@ sessions or demands. Called by `server` for each frame.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from reprlib import Repr
 from typing import TYPE_CHECKING, Any, Final
 
 from graphport.core.errors import WireError
@@ -119,6 +120,8 @@ def parse_frame(payload: bytes | memoryview) -> list[Message]:
 
 
 def _parse(message: Any) -> Message:
+    if message.__class__ is not list:
+        return _unknown(message)
     try:
         parser = _PARSERS[message[0]]
     except (KeyError, TypeError, IndexError):
@@ -129,9 +132,7 @@ def _parse(message: Any) -> Message:
         return _malformed(message, str(wrong))
     except ValueError:
         arity = _ARITY[message[0]]
-        return _malformed(
-            message, f"{message[0]} takes {arity} fields after its name, got {len(message) - 1}"
-        )
+        return _malformed(message, f"{message[0]} takes {arity} fields after its name, got {len(message) - 1}")
 
 
 class _Wrong(Exception):
@@ -141,7 +142,7 @@ class _Wrong(Exception):
 def _unknown(message: Any) -> Malformed:
     if message.__class__ is not list or not message or message[0].__class__ is not str:
         return Malformed(WireError("expected a message: a list whose first element is its name"))
-    return Malformed(WireError(f"unknown message {message[0]!r}"))
+    return Malformed(WireError(f"unknown message {_shown(message[0])}"))
 
 
 def _malformed(message: list[Any], text: str) -> Malformed:
@@ -161,7 +162,7 @@ def _is_id(value: Any) -> bool:
 
 def _id(value: Any, name: str) -> int:
     if value.__class__ is int and 0 <= value <= MAX_ID:
-        return value  # type: ignore[no-any-return]
+        return value
     raise _Wrong(f"{name}: expected an integer from 0 to 2^63 - 1, got {_shown(value)}")
 
 
@@ -174,9 +175,22 @@ def _typed(value: Any, kind: type, name: str) -> Any:
 _KIND_NAMES: Final = {int: "an integer", str: "text", dict: "a map", bool: "a boolean"}
 
 
+class _Short(Repr):
+    """`repr` that takes little time and depth, whatever it is given."""
+
+    maxlevel, maxstring, maxother, maxlong = 2, 40, 40, 40
+
+    def repr_int(self, x: int, level: int) -> str:
+        # Python refuses to write out integers of thousands of digits.
+        return super().repr_int(x, level) if x.bit_length() <= 256 else f"an integer of {x.bit_length()} bits"
+
+
+_SHORT: Final = _Short()
+
+
 def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:40]}… ({type(value).__name__})"
+    text = _SHORT.repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}… ({type(value).__name__})"
 
 
 def _hello(message: list[Any]) -> Hello:
@@ -215,8 +229,8 @@ def _demand_option(parsed: DemandAsync, name: Any, value: Any) -> None:
         parsed.inputs = _typed(value, dict, "inputs")
         for node, ports in parsed.inputs.items():
             _typed(node, str, "inputs: node id")
-            for port in _typed(ports, dict, f"inputs of {node!r}"):
-                _typed(port, str, f"inputs of {node!r}: port")
+            for port in _typed(ports, dict, f"inputs of {_shown(node)}"):
+                _typed(port, str, f"inputs of {_shown(node)}: port")
     elif name == "deadline_ms":
         parsed.deadline_ms = None if value is None else _id(value, "deadline_ms")
     elif name == "stream":
