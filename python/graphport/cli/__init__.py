@@ -29,9 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     from graphport.core.version import VERSION
 
-    parser = argparse.ArgumentParser(
-        prog="graphport", description="Runs workflow graphs for Elixir and Phoenix apps."
-    )
+    parser = argparse.ArgumentParser(prog="graphport", description="Runs workflow graphs for Elixir and Phoenix apps.")
     parser.add_argument("--version", action="version", version=f"graphport {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     port = commands.add_parser("port", help="be an engine; started by the Elixir library")

@@ -5,11 +5,13 @@ Must not run nodes. Made by `graph.authoring`, read by validation, compilation, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 Effect = Literal["pure", "seeded", "volatile", "effect"]
 Execution = Literal["inline", "async", "thread"]
@@ -107,8 +109,8 @@ class NodeType:
 
     Attributes:
         spec: the declaration.
-        handler: `handler(inputs, context)`; returns a mapping of output port to value, or for `async` execution an
-            awaitable of one. `inputs` has every input port of the spec as key. Runs on the event loop's thread for
+        handler: `handler(inputs, context)`; returns a mapping of output port to value, or for `async` execution a
+            coroutine of one. `inputs` has every input port of the spec as key. Runs on the event loop's thread for
             `inline` and `async`, on one of the evaluator's own threads for `thread`.
         code_digest: identifies the code; changes when the source file that defines the handler changes.
         trusted: the handler never changes values it is given (core nodes); others receive copies of shared

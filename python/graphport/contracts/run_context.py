@@ -1,4 +1,4 @@
-"""What a running node may ask of the engine. Nodes reach streaming, progress and services through this and nothing else.
+"""What a running node may ask of the engine: streaming, logging, services. Nodes reach them through this alone.
 
 Implemented by `demand`; a double for tests lives in `graphport.testing`.
 """

@@ -71,6 +71,7 @@ class LoopContext(_Context):
     __slots__ = ()
 
     async def stream(self, port: str, chunk: Any) -> None:
+        """See `RunContext.stream`."""
         self._check_streamed(port)
         if self._flight is None:
             raise NodeError("an inline node cannot stream; make it `async def`", code="node_failed")
@@ -85,6 +86,7 @@ class ThreadContext(_Context):
     __slots__ = ()
 
     def stream(self, port: str, chunk: Any) -> None:
+        """See `ThreadRunContext.stream`."""
         self._check_streamed(port)
         flight = self._flight
         if flight is None or flight.cancelled:

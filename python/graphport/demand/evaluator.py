@@ -1,7 +1,7 @@
 """The engine's heart: sessions, open demands, and the loop that carries them on.
 
-One thread, one event loop. `advance` executes ready inline nodes for at most `TURN_S`, then lets the loop poll the pipe.
-An `async` node makes a task only when it is reached, and that task then takes the loop's part: it awaits the node inline
+One thread, one event loop. `advance` executes ready inline nodes for at most `TURN_S`, then lets the loop poll the
+pipe. An `async` node makes a task only when it is reached, and that task then takes the loop's part: it begins the node
 and goes on with whatever is ready; only if the node really suspends does another turn, and perhaps another task, take
 over. So a task is made per concurrent wait, not per node. Must not know the wire or any concrete node.
 Called by `server`.
@@ -269,9 +269,7 @@ def _unknown_node(node: str, graph: CompiledGraph) -> LookupFailed:
     return LookupFailed(f"the graph has no node {node!r}{hint}", code="unknown_node")
 
 
-def _given(
-    inputs: Mapping[str, dict[str, Any]], plan: Plan, graph: CompiledGraph
-) -> dict[int, dict[str, Any]]:
+def _given(inputs: Mapping[str, dict[str, Any]], plan: Plan, graph: CompiledGraph) -> dict[int, dict[str, Any]]:
     """The demand's inputs by place in the plan; those for nodes outside the plan are checked and left out.
 
     Raises:
@@ -295,9 +293,7 @@ def _given(
                 )
             problem = check_value(port, value)
             if problem is not None:
-                raise NodeError(
-                    f"input {name!r} of node {node_id!r}: {problem}", code="invalid_input", node_id=node_id
-                )
+                raise NodeError(f"input {name!r} of node {node_id!r}: {problem}", code="invalid_input", node_id=node_id)
         place = plan.position.get(node_id)
         if place is not None and ports:
             given[place] = ports

@@ -1,4 +1,7 @@
-"""Checks what a node returned against its spec, and turns what it raised into a `NodeError`. Called by `run` and `flight`."""
+"""Checks what a node returned against its spec, and turns what it raised into a `NodeError`.
+
+Called by `run` and `flight`.
+"""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ returns must not keep the engine alive. A slot is free only when its thread has 
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import os
@@ -17,6 +16,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
     from graphport.demand.flight import Flight

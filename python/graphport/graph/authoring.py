@@ -182,14 +182,8 @@ class _Declaration:
         self.is_async = inspect.iscoroutinefunction(function)
         self.context: str | None = None
         self.raw = False
-        parameters = [
-            one for one in inspect.signature(function).parameters.values() if not self._is_context(one)
-        ]
-        given = (
-            {port.name: port for port in self._ports(inputs, "inputs", required=True)}
-            if inputs is not None
-            else {}
-        )
+        parameters = [one for one in inspect.signature(function).parameters.values() if not self._is_context(one)]
+        given = {port.name: port for port in self._ports(inputs, "inputs", required=True)} if inputs is not None else {}
         if inputs is not None and len(parameters) == 1 and self._is_raw(parameters[0]):
             self.raw = True
             self.inputs = tuple(given.values())
@@ -211,9 +205,7 @@ class _Declaration:
             raise self.wrong(f"execution={wanted!r} does not go with {written}")
         return wanted
 
-    def outputs(
-        self, declared: Ports | None, stream: bool | Iterable[str]
-    ) -> tuple[tuple[PortSpec, ...], bool]:
+    def outputs(self, declared: Ports | None, stream: bool | Iterable[str]) -> tuple[tuple[PortSpec, ...], bool]:
         """The output ports, and whether the function returns a map of them even if there is just one."""
         hint = self._hint("return", self._function.__annotations__.get("return", Any))
         returns_map = False
@@ -221,9 +213,7 @@ class _Declaration:
             ports = self._ports(declared, "outputs", required=False)
             sole = ports[0].type if len(ports) == 1 else "any"
             # `-> dict` with a sole output that is no map can only mean a map of the outputs.
-            returns_map = (
-                self.raw or typing.is_typeddict(hint) or (type_of(hint) == "map" and sole not in _MAP_LIKE)
-            )
+            returns_map = self.raw or typing.is_typeddict(hint) or (type_of(hint) == "map" and sole not in _MAP_LIKE)
         elif typing.is_typeddict(hint):
             hints = typing.get_type_hints(hint)
             ports = [PortSpec(name=name, type=type_of(one)) for name, one in hints.items()]
@@ -241,9 +231,7 @@ class _Declaration:
             return ports
         if stream is True:
             if len(ports) != 1:
-                raise self.wrong(
-                    f"stream=True needs exactly one output, it has {len(ports)}; name the streamed ports"
-                )
+                raise self.wrong(f"stream=True needs exactly one output, it has {len(ports)}; name the streamed ports")
             names = {ports[0].name}
         else:
             names = {stream} if isinstance(stream, str) else set(stream)
@@ -254,9 +242,7 @@ class _Declaration:
 
     def _ports(self, declared: Ports, what: str, *, required: bool) -> list[PortSpec]:
         if isinstance(declared, Mapping):
-            ports = [
-                PortSpec(name=name, type=type_of(hint), required=required) for name, hint in declared.items()
-            ]
+            ports = [PortSpec(name=name, type=type_of(hint), required=required) for name, hint in declared.items()]
         else:
             ports = list(declared)
         for port in ports:
@@ -284,9 +270,7 @@ class _Declaration:
             return False
         return type_of(self._hint(parameter.name, parameter.annotation)) == "map"
 
-    def _input_ports(
-        self, parameters: list[inspect.Parameter], given: dict[str, PortSpec]
-    ) -> Iterable[PortSpec]:
+    def _input_ports(self, parameters: list[inspect.Parameter], given: dict[str, PortSpec]) -> Iterable[PortSpec]:
         takes_more = False
         for parameter in parameters:
             name = parameter.name
@@ -300,9 +284,7 @@ class _Declaration:
             else:
                 yield self._input_port(parameter, given.pop(name, None))
         if given and not takes_more:
-            raise self.wrong(
-                f"inputs has the port {next(iter(given))!r}, but there is no parameter of that name"
-            )
+            raise self.wrong(f"inputs has the port {next(iter(given))!r}, but there is no parameter of that name")
         yield from given.values()
 
     def _input_port(self, parameter: inspect.Parameter, given: PortSpec | None) -> PortSpec:
@@ -335,9 +317,7 @@ class _Declaration:
         holder = _Annotated()
         holder.__annotations__ = {name: hint}
         try:
-            return typing.get_type_hints(holder, globalns=self._function.__globals__, include_extras=True)[
-                name
-            ]
+            return typing.get_type_hints(holder, globalns=self._function.__globals__, include_extras=True)[name]
         except Exception as error:
             what = "the return value" if name == "return" else f"parameter {name!r}"
             raise self.wrong(f"the type hint {hint!r} of {what} cannot be resolved ({error})") from error

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
 from graphport.graph.digest import digest, xxh3
+from graphport.graph.model import static_input
 from graphport.graph.values import FIXED, own_copy
 
 if TYPE_CHECKING:
@@ -146,8 +147,7 @@ class Plan:
         position = {index: place for place, index in enumerate(order)}
         self.nodes = [graph.nodes[index] for index in order]
         self.edges: list[tuple[Edge, ...]] = [
-            tuple((position[source], out, into, many) for source, out, into, many in node.edges)
-            for node in self.nodes
+            tuple((position[source], out, into, many) for source, out, into, many in node.edges) for node in self.nodes
         ]
         self.sources = [tuple(dict.fromkeys(edge[0] for edge in edges)) for edges in self.edges]
         self.consumers: list[list[int]] = [[] for _ in order]
@@ -172,9 +172,7 @@ class Plan:
         self.keys_generation = -1
 
 
-def _gated_sources(
-    nodes: list[CompiledNode], edges: list[tuple[Edge, ...]]
-) -> list[tuple[int, ...] | None]:
+def _gated_sources(nodes: list[CompiledNode], edges: list[tuple[Edge, ...]]) -> list[tuple[int, ...] | None]:
     """Per node the sources behind which a gate stands. A merge of live and dead edges is not itself in doubt."""
     in_doubt = bytearray(len(nodes))
     gated: list[tuple[int, ...] | None] = [None] * len(nodes)
@@ -311,12 +309,7 @@ def _fill(
     seed_given = "seed" in by_edge
     for port in node.type.spec.inputs:
         name = port.name
-        if name in data:
-            value, given = data[name], True
-        elif port.setting is not None and port.setting in settings:
-            value, given = settings[port.setting], True
-        else:
-            value, given = port.default, False
+        given, value = static_input(port, data, settings)
         if port.multiple and value is None:
             value = []
         node.base[name] = value

@@ -69,9 +69,7 @@ def read_graph(raw: Any, known: Container[str] = ()) -> Reading:
         return reading
     nodes = _nodes(_list(reading, raw, "nodes", optional=False), known, reading)
     edges = _edges(_list(reading, raw, "edges", optional=True), reading)
-    rest = {
-        key: value for key, value in raw.items() if isinstance(key, str) and key not in Graph.model_fields
-    }
+    rest = {key: value for key, value in raw.items() if isinstance(key, str) and key not in Graph.model_fields}
     reading.graph = Graph.model_construct(
         nodes=tuple(nodes), edges=tuple(edges), settings=_settings(raw, reading), **rest
     )
@@ -182,9 +180,7 @@ def _word(item: Any, key: str) -> str | None:
     return found if isinstance(found, str) and found else None
 
 
-def _read_all(
-    adapter: TypeAdapter[list[_Item]], fields: list[Any]
-) -> tuple[list[_Item], list[tuple[int, str]]]:
+def _read_all(adapter: TypeAdapter[list[_Item]], fields: list[Any]) -> tuple[list[_Item], list[tuple[int, str]]]:
     """Check all at once, which is fast. Returns the sound ones, and what is wrong with the others."""
     try:
         return adapter.validate_python(fields), []

@@ -189,8 +189,7 @@ class _Inspection:
             sources = " and ".join(f"{edge.source}.{edge.source_handle}" for edge in edges)
             self._fault(
                 "duplicate_edge",
-                f"The input {name!r} of {node_id!r} takes one edge, "
-                f"but {len(edges)} lead to it: from {sources}.",
+                f"The input {name!r} of {node_id!r} takes one edge, but {len(edges)} lead to it: from {sources}.",
                 node_id,
                 name,
             )
@@ -209,9 +208,7 @@ class _Inspection:
                     continue
                 problem = check_value(known, value)
                 if problem is not None:
-                    self._fault(
-                        "invalid_input", f"Node {node.id!r}, data {name!r}: {problem}.", node.id, name
-                    )
+                    self._fault("invalid_input", f"Node {node.id!r}, data {name!r}: {problem}.", node.id, name)
             for port in ports.with_setting:
                 self._look_at_setting(node, port)
 
@@ -231,11 +228,7 @@ class _Inspection:
         )
 
     def _look_at_setting(self, node: Node, port: PortSpec) -> None:
-        if (
-            (node.id, port.name) in self._edges_to
-            or node.data.get(port.name) is not None
-            or port.setting is None
-        ):
+        if (node.id, port.name) in self._edges_to or node.data.get(port.name) is not None or port.setting is None:
             return
         value = self._graph.settings.get(port.setting)
         if value is None:

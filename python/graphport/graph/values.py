@@ -71,9 +71,7 @@ def _copy_plain(value: Any) -> Any:
     if kind is list:
         return [item if item.__class__ in FIXED else _copy_plain(item) for item in value]
     if kind is dict:
-        return {
-            key: item if item.__class__ in FIXED else _copy_plain(item) for key, item in value.items()
-        }
+        return {key: item if item.__class__ in FIXED else _copy_plain(item) for key, item in value.items()}
     if kind is bytearray or kind is set:
         return copy.copy(value)
     # Anything else (arrays, models, handles) is passed as it is: copying may be dear, impossible or wrong.

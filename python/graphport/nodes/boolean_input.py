@@ -18,7 +18,6 @@ _WORDS: Final = {"true": True, "false": False}
     outputs={"value": bool},
     category="input",
     execution="inline",
-    content_digest=True,
     trusted=True,
 )
 def boolean_input(value: Any) -> bool:

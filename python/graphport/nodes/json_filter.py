@@ -23,9 +23,7 @@ class Filtered(TypedDict):
 @node(
     inputs=[
         PortSpec(name="json", type="json", required=True, description="The value to look into."),
-        PortSpec(
-            name="path", type="string", default="", description="As in `a.b[0].c`; empty is the whole value."
-        ),
+        PortSpec(name="path", type="string", default="", description="As in `a.b[0].c`; empty is the whole value."),
     ],
     category="data",
     execution="inline",

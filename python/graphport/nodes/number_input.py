@@ -13,13 +13,10 @@ from graphport.graph.port_types import shown
 
 @node(
     # `any`, because a text that reads as a number is as good as a number.
-    inputs=[
-        PortSpec(name="value", type="any", required=True, external=True, description="A number, or its text.")
-    ],
+    inputs=[PortSpec(name="value", type="any", required=True, external=True, description="A number, or its text.")],
     outputs={"value": float},
     category="input",
     execution="inline",
-    content_digest=True,
     trusted=True,
 )
 def number_input(value: Any) -> int | float:

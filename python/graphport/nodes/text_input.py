@@ -5,7 +5,7 @@ from __future__ import annotations
 from graphport.graph.authoring import node, node_type_of
 
 
-@node(outputs={"text": str}, category="input", execution="inline", content_digest=True, trusted=True)
+@node(outputs={"text": str}, category="input", execution="inline", trusted=True)
 def text_input(text: str = "") -> str:
     """Gives a text: the demand's, else the graph's, else an empty one."""
     return "" if text is None else text

@@ -113,15 +113,15 @@ class Connection:
                 text = f"{text}; {message.error.message}"
             self._refuse(WireError(text, code="protocol_mismatch"), EXIT_PROTOCOL)
             return
-        if message.protocol != PROTOCOL_VERSION:  # type: ignore[union-attr]
+        if message.protocol != PROTOCOL_VERSION:
             text = (
-                f"the client speaks protocol {message.protocol}, "  # type: ignore[union-attr]
+                f"the client speaks protocol {message.protocol}, "
                 f"this engine (graphport {VERSION}) speaks {PROTOCOL_VERSION}; install matching versions"
             )
             self._refuse(WireError(text, code="protocol_mismatch"), EXIT_PROTOCOL)
             return
         try:
-            self._evaluator = self._start(message.options)  # type: ignore[union-attr]
+            self._evaluator = self._start(message.options)
         except GraphportError as error:
             self._refuse(error, EXIT_NODES)
             return

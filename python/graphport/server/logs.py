@@ -164,9 +164,7 @@ class LogCapture:
         for fd, attribute, level in ((1, "stdout", "info"), (2, "stderr", "warning")):
             raw = _PrintedStream(outlet, level, attribute, fd)
             self._streams.append(raw)
-            stream = io.TextIOWrapper(
-                io.BufferedWriter(raw), encoding="utf-8", errors="replace", line_buffering=True
-            )
+            stream = io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8", errors="replace", line_buffering=True)
             setattr(sys, attribute, stream)
             pipe = _CapturedPipe(outlet, level, attribute, captured[fd - 1])
             loop.add_reader(captured[fd - 1], pipe.readable)

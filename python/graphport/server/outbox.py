@@ -6,7 +6,6 @@ Is the evaluator's sink. Called by `connection`, `logs` and the evaluator, on th
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +15,8 @@ from graphport.wire.framing import join
 from graphport.wire.limits import MAX_FRAME_BYTES, READ_WINDOW_BYTES
 
 if TYPE_CHECKING:
+    import asyncio
+
     from graphport.server.transport import Transport
 
 # Streaming nodes are held back while more than this waits here.
@@ -116,12 +117,7 @@ class Outbox:
         chunk.encode()  # a lone surrogate must fail here, in the node that made it
         self._queued_bytes += len(chunk)
         last = self._last_text.get(demand)
-        if (
-            last is not None
-            and last.node == node
-            and last.port == port
-            and last.characters < _JOINED_CHARACTERS
-        ):
+        if last is not None and last.node == node and last.port == port and last.characters < _JOINED_CHARACTERS:
             last.parts.append(chunk)
             last.characters += len(chunk)
             return
@@ -144,10 +140,7 @@ class Outbox:
 
     @property
     def _shut(self) -> bool:
-        return (
-            self._sent_bytes - self._read_by_beam >= READ_WINDOW_BYTES
-            or self._transport.backlog > READ_WINDOW_BYTES
-        )
+        return self._sent_bytes - self._read_by_beam >= READ_WINDOW_BYTES or self._transport.backlog > READ_WINDOW_BYTES
 
     def _plan_flush(self) -> None:
         if not self._flush_planned:
@@ -205,7 +198,7 @@ def fault(error: GraphportError) -> dict[str, Any]:
         small = False
     if small:
         return fields
-    kept = {name: fields[name] for name in ("code", "node_id", "exception") if name in fields}
+    kept: dict[str, Any] = {name: fields[name] for name in ("code", "node_id", "exception") if name in fields}
     text = str(fields["message"]).encode("utf-8", "replace").decode()
     return {**kept, "message": text[:10_000]}
 

@@ -1,8 +1,8 @@
 """Makes sure that the engine does not outlive its pipe, whatever its threads are doing.
 
 A thread polls the wire for hang-up: the BEAM is gone or has closed the Erlang port. The loop then has `FLUSH_S` to end
-in good order, after which the process is ended at once. A C call that never lets go of the interpreter stops this thread
-too; the parent-death signal and the BEAM's own kill remain. Called by `server.serve`.
+in good order, after which the process is ended at once. A C call that never lets go of the interpreter stops this
+thread too; the parent-death signal and the BEAM's own kill remain. Called by `server.serve`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,190 @@
+"""What a run needs, found in one of two ways.
+
+`scan`: one sweep backward over the plan and one forward, where every key is known beforehand. `Needs`: driven by what
+settles, where gates or values decide what is needed, or the demand gives inputs that make sources superfluous.
+Must not execute anything. Called by `run`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from graphport.demand import keys as node_keys
+from graphport.graph.digest import DEAD, xxh3
+
+if TYPE_CHECKING:
+    from graphport.demand.memo import Memo, Outputs
+    from graphport.demand.run import Run
+
+# What a node settles as that lies behind a dead port. It has no outputs, so every edge from it is dead.
+SKIPPED: Final[dict[str, Any]] = {}
+
+_IDLE: Final = 0
+_AWAITS_GATES: Final = 1
+_AWAITS_ALL: Final = 2
+
+# More than any in-degree: a node that is not needed never becomes ready.
+_NEVER: Final = 1 << 60
+
+
+def scan(run: Run, memo: Memo) -> list[int]:
+    """Take from the memo what it has, make ready what can go.
+
+    Returns:
+        Per node how many sources it awaits.
+    """
+    plan, results = run.plan, run.results
+    needed = _needed(run, memo)
+    if needed is None:
+        run.ready.extend(plan.leaves)
+        return plan.indegrees.copy()
+    pending = [_NEVER] * len(results)
+    for place, sources in enumerate(plan.sources):
+        if needed[place] and results[place] is None:
+            awaited = sum(1 for source in sources if results[source] is None)
+            pending[place] = awaited
+            if not awaited:
+                run.ready.append(place)
+    return pending
+
+
+def _needed(run: Run, memo: Memo) -> bytearray | None:
+    """Backward: what the memo has needs no sources. None if it has nothing, so that all nodes are needed."""
+    keys, results, once, sources, get = run.keys, run.results, run.once, run.plan.sources, memo.get
+    last = len(results) - 1
+    needed = bytearray(last + 1)
+    needed[last] = 1
+    found = False
+    for place in range(last, -1, -1):
+        if not needed[place]:
+            found = True
+            continue
+        outputs = None if once is not None and once[place] else get(keys[place])  # type: ignore[arg-type]
+        if outputs is None:
+            for source in sources[place]:
+                needed[source] = 1
+        else:
+            results[place] = outputs
+            found = True
+    return needed if found else None
+
+
+class Needs:
+    """Follows wishes down to what can run, and results up to what they make possible."""
+
+    __slots__ = ("_consumers", "_memo", "_pending", "_run", "_settled", "_stage", "_wanted")
+
+    def __init__(self, run: Run, memo: Memo) -> None:
+        size = len(run.results)
+        self._run = run
+        self._memo = memo
+        self._stage = bytearray(size)
+        self._pending = [0] * size
+        self._consumers: list[list[int]] = [[] for _ in range(size)]
+        self._wanted: list[int] = []
+        self._settled: list[int] = []
+
+    def want_target(self) -> None:
+        """Begin."""
+        target = len(self._stage) - 1
+        self._stage[target] = _AWAITS_ALL
+        self._wanted.append(target)
+        self._go_on()
+
+    def settle(self, place: int) -> None:
+        """The run has the result of a node."""
+        self._settled.append(place)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        wanted, settled = self._wanted, self._settled
+        while wanted or settled:
+            if not settled:
+                self._want(wanted.pop())
+                continue
+            for consumer in self._consumers[settled.pop()]:
+                self._pending[consumer] -= 1
+                if not self._pending[consumer]:
+                    self._inputs_settled(consumer)
+
+    def _want(self, place: int) -> None:
+        run = self._run
+        key = run.keys[place]
+        outputs = None if key is None else self._memo.get(key)
+        if outputs is not None:
+            self._found(place, outputs)
+            return
+        gated = run.plan.gated[place]
+        if gated is not None and place in run.inputs:
+            still = {edge[0] for edge in run.edges[place]}
+            gated = tuple(source for source in gated if source in still)
+        if gated:
+            self._await(place, gated, _AWAITS_GATES)
+        else:
+            self._await(place, self._sources(place), _AWAITS_ALL)
+
+    def _found(self, place: int, outputs: Outputs) -> None:
+        self._run.results[place] = outputs
+        self._settled.append(place)
+
+    def _sources(self, place: int) -> tuple[int, ...]:
+        if place in self._run.inputs:
+            return tuple(dict.fromkeys(edge[0] for edge in self._run.edges[place]))
+        return self._run.plan.sources[place]
+
+    def _await(self, place: int, sources: tuple[int, ...], stage: int) -> None:
+        self._stage[place] = stage
+        awaited = 0
+        for source in sources:
+            if self._run.results[source] is None:
+                awaited += 1
+                self._consumers[source].append(place)
+                if self._stage[source] == _IDLE:
+                    self._stage[source] = _AWAITS_ALL
+                    self._wanted.append(source)
+        self._pending[place] = awaited
+        if not awaited:
+            self._inputs_settled(place)
+
+    def _inputs_settled(self, place: int) -> None:
+        run = self._run
+        if self._stage[place] == _AWAITS_GATES:
+            if self._is_dead(place):
+                self._found(place, SKIPPED)
+            else:
+                self._await(place, self._sources(place), _AWAITS_ALL)
+            return
+        if run.keys[place] is None:
+            key = run.keys[place] = self._late_key(place)
+            outputs = self._memo.get(key)
+            if outputs is not None:
+                self._found(place, outputs)
+                run.replay(place)
+                return
+        run.ready.append(place)
+
+    def _late_key(self, place: int) -> bytes:
+        """The key of a node all of whose sources are settled."""
+        run = self._run
+        parts = node_keys.head(run.plan, place, run.session, run.inputs)
+        for source, port, _, _ in run.edges[place]:
+            outputs: Outputs = run.results[source]  # type: ignore[assignment]
+            key = run.keys[source]
+            if key is None or port not in outputs:
+                parts.append(DEAD)
+            elif run.plan.nodes[source].content_digest:
+                parts.append(self._memo.digest_of(key, port, outputs) or key)
+            else:
+                parts.append(key)
+        return xxh3(b"".join(parts))
+
+    def _is_dead(self, place: int) -> bool:
+        """A dead edge into a single port skips the node, and so do dead edges everywhere."""
+        alive = False
+        for source, port, _, many in self._run.edges[place]:
+            outputs = self._run.results[source]
+            if outputs is None or port in outputs:
+                alive = True
+            elif not many:
+                return True
+        return not alive
