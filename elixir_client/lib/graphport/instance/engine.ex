@@ -20,6 +20,8 @@ defmodule Graphport.Instance.Engine do
   @index 0
   @longest_ping_interval_ms 2_000
   @close_grace_ms 500
+  # Every frame makes garbage: on a heap of the usual size it would be collected every few frames.
+  @spawn_options [min_heap_size: 65_536, message_queue_data: :off_heap]
   @client "graphport-elixir/#{Mix.Project.config()[:version]}"
 
   @type settings :: %{
@@ -31,7 +33,8 @@ defmodule Graphport.Instance.Engine do
 
   @spec start_link(settings) :: GenServer.on_start()
   def start_link(settings) do
-    GenServer.start_link(__MODULE__, settings, name: Instance.process_name(settings.name, :engine))
+    options = [name: Instance.process_name(settings.name, :engine), spawn_opt: @spawn_options]
+    GenServer.start_link(__MODULE__, settings, options)
   end
 
   @doc "Asks for `{:engine_up, epoch}` as soon as the engine is up, and `{:engine_failed, error}` whenever it fails to start."

@@ -40,7 +40,11 @@ defmodule Graphport.Wire.Messages do
   @doc "Demands a node; `options` holds only what differs from the protocol's defaults."
   @spec demand_async(id, id, String.t(), map) :: {:ok, iodata} | {:error, Error.t()}
   def demand_async(demand, session, node, options) do
-    encode(["demand_async", demand, session, node, options])
+    # The one message whose cost every caller pays: its head is one binary, with ids in a fixed width.
+    head = <<0x95, 0xAC, "demand_async", 0xCF, demand::64, 0xCF, session::64>>
+    bounded([head, Encoder.encode!(node) | options(options)])
+  catch
+    {:unencodable, text} -> {:error, %Error{code: :unencodable_value, message: text}}
   end
 
   @spec cancel(id) :: iodata
@@ -52,16 +56,19 @@ defmodule Graphport.Wire.Messages do
   @spec credit(non_neg_integer, non_neg_integer) :: iodata
   def credit(frames, bytes), do: Encoder.encode!(["credit", frames, bytes])
 
-  defp encode(message) do
-    with {:ok, iodata} <- Encoder.encode(message) do
-      case :erlang.iolist_size(iodata) do
-        size when size <= max_frame_bytes() ->
-          {:ok, iodata}
+  defp options(options) when options == %{}, do: <<0x80>>
+  defp options(options), do: Encoder.encode!(options)
 
-        size ->
-          text = "a message of #{size} bytes is over the limit of #{max_frame_bytes()} bytes"
-          {:error, %Error{code: :too_large, message: text}}
-      end
+  defp encode(message), do: with({:ok, iodata} <- Encoder.encode(message), do: bounded(iodata))
+
+  defp bounded(iodata) do
+    case :erlang.iolist_size(iodata) do
+      size when size <= max_frame_bytes() ->
+        {:ok, iodata}
+
+      size ->
+        text = "a message of #{size} bytes is over the limit of #{max_frame_bytes()} bytes"
+        {:error, %Error{code: :too_large, message: text}}
     end
   end
 
