@@ -43,5 +43,5 @@ end
 
 receive do
   :done -> :ok
-  :failed -> System.stop(1)
+  :failed -> exit({:shutdown, 1})
 end
