@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import signal
 import sys
 import traceback
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,9 @@ def run_port(node_modules: Sequence[str], *, stdio: bool) -> int:
     from graphport.server.serve import serve
 
     set_parent_death_signal()
+    # Ctrl-C in a terminal goes to the whole group; the BEAM decides what it means. A handler, because an ignored signal
+    # would stay ignored in every child process.
+    signal.signal(signal.SIGINT, lambda *_: None)
     sys.setswitchinterval(0.0005)
     composition = _Composition(node_modules)
     loop = _new_loop()
