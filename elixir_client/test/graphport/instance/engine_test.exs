@@ -1,0 +1,189 @@
+defmodule Graphport.Instance.EngineTest do
+  # The life of an engine: start, death, hang, nonsense, stop. The engine is the scripted peer.
+  use Graphport.Case, async: true
+
+  import ExUnit.CaptureLog
+
+  alias Graphport.Error
+  alias Graphport.Port.OsProcess
+
+  describe "start_link/1" do
+    test "is up when it returns, and the engine is the port's own child", %{name: name} do
+      start_peer(name)
+      assert {:ok, %{status: :up, os_pid: os_pid, version: "peer"}} = Graphport.info(name)
+      assert File.read!("/proc/#{os_pid}/cmdline") =~ "graphport"
+    end
+
+    test "says what the engine printed when it does not start", %{name: name} do
+      assert {:error, %Error{code: :engine_down, message: text}} =
+               Graphport.start_link(peer_options(name, nodes: ["exits"]))
+
+      assert text =~ "exit status 3"
+      assert text =~ "no such luck"
+      assert {:error, %Error{code: :engine_down}} = Graphport.info(name)
+    end
+
+    test "gives the engine's own error", %{name: name} do
+      assert {:error, %Error{code: :invalid_nodes, message: text}} =
+               Graphport.start_link(peer_options(name, nodes: ["refuses"]))
+
+      assert text =~ "no module named refuses"
+    end
+
+    test "gives up after the start time-out, and leaves no process", %{name: name} do
+      options = peer_options(name, nodes: ["never_ready"], start_timeout: 300)
+      assert {:error, %Error{code: :engine_down, message: text}} = Graphport.start_link(options)
+      assert text =~ "not ready within 300 ms"
+      assert Process.whereis(name) == nil
+    end
+
+    test "refuses another protocol and a wrapper", %{name: name} do
+      assert {:error, %Error{message: text}} = Graphport.start_link(peer_options(name, nodes: ["protocol_2"]))
+      assert text =~ "protocol 2"
+      assert {:error, %Error{message: text}} = Graphport.start_link(peer_options(name, nodes: ["other_pid"]))
+      assert text =~ "behind a wrapper"
+    end
+
+    test "says which Python is missing", %{name: name} do
+      assert {:error, %Error{code: :python_not_found, message: text}} =
+               Graphport.start_link(name: name, python: "/nowhere/python")
+
+      assert text =~ "/nowhere/python"
+      assert {:error, %Error{code: :python_not_found}} = Graphport.start_link(name: name, python: "/bin/true")
+
+      assert {:error, %Error{code: :python_not_found, message: text}} =
+               Graphport.start_link(name: name, python: "/bin/cat")
+
+      assert text =~ "no Python"
+    end
+
+    test "leaves nothing in the mailbox of whoever starts it", %{name: name} do
+      {:ok, pid} = Graphport.start_link(peer_options(name))
+      Process.unlink(pid)
+      Supervisor.stop(pid)
+      assert mailbox() == []
+    end
+  end
+
+  describe "the end of an engine" do
+    test "gives every open demand one engine_down, and a new engine answers the next", %{name: name} do
+      start_peer(name)
+      {:ok, session} = Graphport.open(name, %{})
+      {:ok, %{os_pid: old}} = Graphport.info(name)
+      for n <- 1..3, do: {:ok, _demand} = Graphport.demand_async(session, "silent:#{n}")
+      {:ok, _demand} = Graphport.demand_async(session, "die:7")
+
+      for node <- ["silent:1", "silent:2", "silent:3", "die:7"] do
+        assert_receive {:demand_error, ^node, %Error{code: :engine_down, message: text}}, 5_000
+        assert text =~ "exit status 7"
+      end
+
+      assert {:ok, %{"session" => _}} = Graphport.demand(session, "echo")
+      assert {:ok, %{os_pid: new, open_demands: 0}} = Graphport.info(name)
+      assert new != old
+      assert mailbox() == []
+    end
+
+    test "also by kill -9", %{name: name} do
+      start_peer(name)
+      {:ok, session} = Graphport.open(name, %{})
+      {:ok, %{os_pid: os_pid}} = Graphport.info(name)
+      {:ok, _demand} = Graphport.demand_async(session, "silent")
+      OsProcess.kill(os_pid, OsProcess.start_time(os_pid))
+      assert_receive {:demand_error, "silent", %Error{code: :engine_down}}, 5_000
+      assert {:ok, _outputs} = Graphport.demand(session, "echo")
+    end
+
+    test "while a graph is being loaded: it is loaded into the next one", %{name: name} do
+      start_peer(name)
+      task = Task.async(fn -> Graphport.open(name, %{silent: true}, owner: :none) end)
+      {:ok, session} = Graphport.open(name, %{})
+      {:ok, _outputs} = Graphport.demand(session, "opens:2")
+      {:ok, _demand} = Graphport.demand_async(session, "die")
+      assert_receive {:demand_error, "die", %Error{code: :engine_down}}, 5_000
+      assert {:ok, %{"ids" => [_first, _second]}} = Graphport.demand(session, "opens:2")
+      Task.shutdown(task)
+    end
+
+    test "of one that hangs is brought about", %{name: name} do
+      start_peer(name, hang_timeout: 300)
+      {:ok, session} = Graphport.open(name, %{})
+      {:ok, %{os_pid: os_pid}} = Graphport.info(name)
+      {:ok, _demand} = Graphport.demand_async(session, "hang")
+      assert_receive {:demand_error, "hang", %Error{code: :engine_down, message: text}}, 5_000
+      assert text =~ "said nothing for 300 ms"
+      eventually(fn -> not os_alive?(os_pid) end)
+      assert {:ok, _outputs} = Graphport.demand(session, "echo")
+    end
+
+    for node <- ["garbage", "malformed"] do
+      test "of one that sends a #{node} frame is brought about", %{name: name} do
+        start_peer(name)
+        {:ok, session} = Graphport.open(name, %{})
+        {:ok, _demand} = Graphport.demand_async(session, unquote(node))
+        assert_receive {:demand_error, unquote(node), %Error{code: :engine_down, message: text}}, 5_000
+        assert text =~ "breaks the protocol"
+        assert {:ok, _outputs} = Graphport.demand(session, "echo")
+      end
+    end
+
+    test "is survived by the owner, whose own death gives engine_down and a new engine", %{name: name} do
+      start_peer(name)
+      {:ok, session} = Graphport.open(name, %{})
+      {:ok, %{os_pid: os_pid}} = Graphport.info(name)
+      {:ok, _demand} = Graphport.demand_async(session, "silent")
+      Process.exit(Process.whereis(:"#{inspect(name)}.engine"), :kill)
+      assert_receive {:demand_error, "silent", %Error{code: :engine_down}}, 5_000
+      assert {:ok, _outputs} = Graphport.demand(session, "echo")
+      eventually(fn -> not os_alive?(os_pid) end)
+    end
+  end
+
+  describe "stopping an instance" do
+    test "gives open demands shutting_down and leaves no process", %{name: name} do
+      start_peer(name)
+      {:ok, session} = Graphport.open(name, %{})
+      {:ok, %{os_pid: os_pid}} = Graphport.info(name)
+      {:ok, _demand} = Graphport.demand_async(session, "silent")
+      :ok = stop_supervised({Graphport, name})
+      assert_receive {:demand_error, "silent", %Error{code: :shutting_down}}
+      refute os_alive?(os_pid)
+      assert {:error, %Error{}} = Graphport.demand(session, "echo")
+      assert :ok = Graphport.close(session)
+    end
+
+    test "kills an engine that is stopped in its tracks", %{name: name} do
+      start_peer(name)
+      {:ok, session} = Graphport.open(name, %{})
+      {:ok, %{os_pid: os_pid}} = Graphport.info(name)
+      {:ok, _demand} = Graphport.demand_async(session, "hang")
+      eventually(fn -> File.read!("/proc/#{os_pid}/stat") =~ ") T " end)
+      :ok = stop_supervised({Graphport, name})
+      refute os_alive?(os_pid)
+    end
+  end
+
+  describe "messages of the engine" do
+    test "of an unknown name are ignored", %{name: name} do
+      start_peer(name)
+      {:ok, session} = Graphport.open(name, %{})
+      assert {:ok, %{}} = Graphport.demand(session, "future")
+    end
+
+    test "log lines reach Logger with level and metadata, and make no atom", %{name: name} do
+      start_peer(name)
+      {:ok, session} = Graphport.open(name, %{})
+
+      text =
+        capture_log([metadata: [:logger, :os_pid], format: "$level $metadata$message\n"], fn ->
+          assert {:ok, %{}} = Graphport.demand(session, "log:error")
+          relay = :sys.get_state(:"#{inspect(name)}.log_relay")
+          assert relay == name
+        end)
+
+      {:ok, %{os_pid: os_pid}} = Graphport.info(name)
+      assert text =~ "error logger=some.logger.nobody.knows os_pid=#{os_pid} a line from the engine"
+      assert_raise ArgumentError, fn -> String.to_existing_atom("key_that_is_" <> "no_atom") end
+    end
+  end
+end

@@ -1,0 +1,71 @@
+defmodule Graphport.Case do
+  # For tests that need an instance: each test gets one named after itself, so that tests run at once. The peer is
+  # `test/support/peer`, which speaks the wire as a test wants it; the real engine is for `test/integration`.
+  @moduledoc false
+  use ExUnit.CaseTemplate
+
+  @peer Path.expand("peer", __DIR__)
+  @repository Path.expand("../../..", __DIR__)
+
+  using do
+    quote do
+      import Graphport.Case
+    end
+  end
+
+  setup context do
+    {:ok, name: context.test}
+  end
+
+  @doc "Starts an instance whose engine is the scripted peer."
+  def start_peer(name, options \\ []) do
+    start_supervised!(
+      {Graphport, Keyword.merge([name: name, python: python(), python_path: [@peer]], options)}
+    )
+
+    name
+  end
+
+  @doc "The options that start the peer, for tests of the start itself."
+  def peer_options(name, options \\ []),
+    do: Keyword.merge([name: name, python: python(), python_path: [@peer]], options)
+
+  @doc "Starts an instance with the real engine."
+  def start_engine(name, options \\ []) do
+    paths = [Path.join(@repository, "python"), Path.expand("nodes", __DIR__)]
+    start_supervised!({Graphport, Keyword.merge([name: name, python: python(), python_path: paths], options)})
+    name
+  end
+
+  @doc "GRAPHPORT_PYTHON, or the repository's environment, or any Python."
+  def python do
+    venv = Path.join(@repository, ".venv/bin/python")
+
+    cond do
+      path = System.get_env("GRAPHPORT_PYTHON") -> path
+      File.exists?(venv) -> venv
+      true -> System.find_executable("python3")
+    end
+  end
+
+  @doc "Waits until a condition holds, looking every few milliseconds; for what sends no message."
+  def eventually(condition, left_ms \\ 5_000) do
+    cond do
+      condition.() -> true
+      left_ms <= 0 -> raise ExUnit.AssertionError, message: "the condition did not come to hold"
+      true -> receive(after: (10 -> eventually(condition, left_ms - 10)))
+    end
+  end
+
+  @doc "All messages in the mailbox, oldest first."
+  def mailbox do
+    receive do
+      message -> [message | mailbox()]
+    after
+      0 -> []
+    end
+  end
+
+  @doc "Whether an OS process exists and is no zombie."
+  def os_alive?(os_pid), do: Graphport.Port.OsProcess.start_time(os_pid) != nil
+end

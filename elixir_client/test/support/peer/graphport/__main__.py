@@ -1,0 +1,188 @@
+"""Speaks the wire as the script says, well or badly; needs nothing but the standard library.
+
+What it does with a demand is the node's id (see `demand`); how it starts is the first `--nodes` (see `start`).
+Must not be taken for an example of an engine. Run by the tests as `python -m graphport port`.
+"""
+
+import os
+import signal
+import struct
+import sys
+import time
+
+frames = read = 0
+cancels, closes, opens = [], [], []
+waiting = []  # (demand, node, list, how many) of demands that wait for a list to grow
+silent = {}
+
+
+def pack(v):
+    if v is None:
+        return b"\xc0"
+    if v is True or v is False:
+        return b"\xc3" if v else b"\xc2"
+    if isinstance(v, int):
+        return b"\xd3" + struct.pack(">q", v)
+    if isinstance(v, float):
+        return b"\xcb" + struct.pack(">d", v)
+    if isinstance(v, str):
+        b = v.encode()
+        return b"\xdb" + struct.pack(">I", len(b)) + b
+    if isinstance(v, bytes):
+        return b"\xc6" + struct.pack(">I", len(v)) + v
+    if isinstance(v, list):
+        return b"\xdd" + struct.pack(">I", len(v)) + b"".join(map(pack, v))
+    return b"\xdf" + struct.pack(">I", len(v)) + b"".join(pack(k) + pack(x) for k, x in v.items())
+
+
+FIXED = {0xCA: ">f", 0xCB: ">d", 0xCC: ">B", 0xCD: ">H", 0xCE: ">I", 0xCF: ">Q", 0xD0: ">b", 0xD1: ">h",
+         0xD2: ">i", 0xD3: ">q"}  # fmt: skip
+SIZES = {0xC4: ">B", 0xC5: ">H", 0xC6: ">I", 0xD9: ">B", 0xDA: ">H", 0xDB: ">I", 0xDC: ">H", 0xDD: ">I",
+         0xDE: ">H", 0xDF: ">I"}  # fmt: skip
+
+
+def unpack(b, at=0):
+    c = b[at]
+    at += 1
+    if c < 0x80 or c >= 0xE0:
+        return (c if c < 0x80 else c - 256), at
+    if c in (0xC0, 0xC2, 0xC3):
+        return {0xC0: None, 0xC2: False, 0xC3: True}[c], at
+    if c in FIXED:
+        size = struct.calcsize(FIXED[c])
+        return struct.unpack(FIXED[c], b[at : at + size])[0], at + size
+    if c < 0xC0:
+        n = c & (0x1F if c >= 0xA0 else 0x0F)
+        kind = "str" if c >= 0xA0 else "list" if c >= 0x90 else "map"
+    else:
+        size = struct.calcsize(SIZES[c])
+        n, at = struct.unpack(SIZES[c], b[at : at + size])[0], at + size
+        kind = "bin" if c < 0xC8 else "str" if c < 0xDC else "list" if c < 0xDE else "map"
+    if kind in ("str", "bin"):
+        return (b[at : at + n].decode() if kind == "str" else b[at : at + n]), at + n
+    items = []
+    for _ in range(n * (2 if kind == "map" else 1)):
+        item, at = unpack(b, at)
+        items.append(item)
+    return (items if kind == "list" else dict(zip(items[::2], items[1::2]))), at
+
+
+def write(payload):
+    data = struct.pack(">I", len(payload)) + payload
+    while data:
+        data = data[os.write(4, data) :]
+
+
+def say(*message):
+    write(pack(list(message)))
+
+
+def exactly(n):
+    data = b""
+    while len(data) < n:
+        more = os.read(3, n - len(data))
+        if not more:
+            os._exit(0)
+        data += more
+    return data
+
+
+def complete(demand, node, outputs):
+    say("demand_complete", demand, node, outputs, {"revision": 1, "us": 1, "ran": 0, "cached": False, "skipped": False})
+
+
+def start(mode):
+    if mode == "exits":
+        sys.stderr.write("Traceback: no such luck\n")
+        sys.stderr.flush()
+        os._exit(3)
+    if mode == "refuses":
+        say("error", None, {"code": "invalid_nodes", "message": "no module named refuses"})
+        os._exit(1)
+    if mode == "never_ready":
+        while True:
+            time.sleep(60)
+    pid = os.getpid() + (1 if mode == "other_pid" else 0)
+    say("ready", {"protocol": 2 if mode == "protocol_2" else 1, "version": "peer", "os_pid": pid, "python": "3"})
+
+
+def demand(demand, session, node, options):
+    word, _, rest = node.partition(":")
+    if word == "echo":
+        complete(demand, node, {"options": options, "session": session})
+    elif word == "stream":
+        batch = [["node_stream", demand, n, p, f"{n}{p}{i}"] for i in range(2) for n in "xy" for p in "ab"]
+        write(pack(batch))
+        complete(demand, node, {})
+    elif word == "big":
+        complete(demand, node, {"data": "x" * int(rest)})
+    elif word in ("silent", "deaf"):
+        silent[demand] = node
+    elif word == "late":
+        time.sleep(int(rest) / 1000)
+        complete(demand, node, {})
+    elif word == "twice":
+        complete(demand, node, {"n": 1})
+        complete(demand, node, {"n": 2})
+        say("demand_error", demand, node, {"code": "cancelled", "message": "no"})
+        say("node_stream", demand, node, "p", "after the end")
+    elif word == "die":
+        os._exit(int(rest or 7))
+    elif word == "hang":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    elif word == "garbage":
+        write(b"\xc1")
+    elif word == "malformed":
+        say("pong", "not a number")
+    elif word == "future":
+        say("weather", "sunny")
+        complete(demand, node, {})
+    elif word == "log":
+        say("log", rest, "some.logger.nobody.knows", "a line from the engine", {"key_that_is_no_atom": 1})
+        complete(demand, node, {})
+    elif word == "error":
+        say("demand_error", demand, node, {"code": rest, "message": "as told", "node_id": "inner", "details": {"a": 1}})
+    elif word in ("cancels", "closes", "opens"):
+        waiting.append((demand, node, {"cancels": cancels, "closes": closes, "opens": opens}[word], int(rest)))
+    else:
+        say("demand_error", demand, node, {"code": "unknown_node", "message": node, "node_id": node})
+
+
+def handle(message):
+    name = message[0]
+    if name == "hello":
+        start(sys.argv[3] if len(sys.argv) > 3 else "")
+    elif name == "open" and "error" in message[3]:
+        say("error", message[1], {"code": message[3]["error"], "message": "no", "details": {"faults": []}})
+    elif name == "open":
+        opens.append(message[2])
+        if message[3].get("die"):
+            os._exit(9)
+        if not message[3].get("silent"):
+            say("reply", message[1], {"revision": 1, "nodes": 0, "sinks": []})
+    elif name == "close":
+        closes.append(message[2])
+        say("reply", message[1], None)
+    elif name == "demand_async":
+        demand(*message[1:])
+    elif name == "cancel":
+        cancels.append(message[1])
+        node = silent.get(message[1], "deaf")
+        if not node.startswith("deaf"):
+            say("demand_error", message[1], node, {"code": "cancelled", "message": "cancelled"})
+    elif name == "ping":
+        say("credit", frames, read)
+        say("pong", message[1])
+
+
+while True:
+    frame = exactly(struct.unpack(">I", exactly(4))[0])
+    frames, read = frames + 1, read + len(frame)
+    value, _ = unpack(frame)
+    for message in value if isinstance(value[0], list) else [value]:
+        handle(message)
+    for entry in [w for w in waiting if len(w[2]) >= w[3]]:
+        waiting.remove(entry)
+        complete(entry[0], entry[1], {"ids": list(entry[2])})
+    if frames % 16 == 0:
+        say("credit", frames, read)
