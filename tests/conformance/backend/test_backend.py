@@ -131,6 +131,14 @@ async def test_a_killed_worker_is_an_error_and_starts_again(gateway: LocalGatewa
     assert (await gateway.worker(str(model), SMALL)).pid != first
 
 
+async def test_each_slot_has_the_whole_context_length(gateway: LocalGateway, models: Path) -> None:
+    parameters = LoadParameters(context_length=512, slots=4, threads=1)
+
+    text, _ = await answer(gateway, models / "successor.gguf", "a" * 400 + "w", parameters)
+
+    assert text == "xyz"
+
+
 async def test_a_prompt_longer_than_the_context_is_named(gateway: LocalGateway, models: Path) -> None:
     parameters = LoadParameters(context_length=256, slots=1, threads=1)
 

@@ -82,14 +82,14 @@ class FakeProcess:
     async def listen(self) -> None:
         self._server = await asyncio.start_unix_server(self._serve, self.socket_path)
 
-    def end(self, returncode: int) -> None:
-        """The process dies."""
+    def end(self, returncode: int, *, socket_stays: bool = False) -> None:
+        """The process dies; its socket may stay open in a process that it forked."""
         if self.returncode is None:
             self.returncode = returncode
             self._ended.set()
             if self._server is not None:
                 self._server.close()
-            for writer in self._connections:
+            for writer in () if socket_stays else self._connections:
                 writer.transport.abort()
             callbacks, self._callbacks = self._callbacks, []
             for callback in callbacks:

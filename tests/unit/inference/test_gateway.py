@@ -190,6 +190,16 @@ async def test_a_death_ends_open_answers_and_the_next_use_starts_again(stage: St
     assert (await stage.ask(model))[-1] == ChatDone(finish_reason="stop")
 
 
+async def test_a_death_is_seen_although_somebody_holds_the_socket(stage: Stage) -> None:
+    request, _ = await stage.opened(stage.model("a"))
+
+    stage.spawner.processes[0].end(-6, socket_stays=True)
+
+    with pytest.raises(InferenceError) as caught:
+        await request
+    assert caught.value.code == "backend_crashed"
+
+
 async def test_repeated_crashes_make_the_next_start_wait(stage: Stage) -> None:
     model = stage.model("a")
     stage.spawner.dies_at_start = -6
@@ -318,19 +328,17 @@ async def test_close_stops_starts_and_refuses_new_requests(stage: Stage) -> None
 
 async def test_requests_beyond_the_slots_wait_in_order(stage: Stage) -> None:
     stage.spawner.may_finish.clear()
-    model = stage.model("a")
-    one_slot = LoadParameters(slots=1)
+    worker = await stage.gateway.worker(stage.model("a"), LoadParameters(slots=1))
     order: list[int] = []
 
     async def ask(number: int) -> None:
-        async with contextlib.aclosing(stage.gateway.chat(model, REQUEST, one_slot)) as events:
+        async with contextlib.aclosing(worker.chat(REQUEST)) as events:
             order.extend([number async for event in events if isinstance(event, ChatText)])
 
     first = asyncio.create_task(ask(0))
     await stage.spawner.asked.wait()
     others = [asyncio.create_task(ask(number)) for number in (1, 2, 3)]
-    for _ in range(20):
-        await asyncio.sleep(0)
+    await asyncio.sleep(0)
     others[0].cancel()
 
     stage.spawner.may_finish.set()

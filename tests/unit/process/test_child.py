@@ -118,6 +118,19 @@ async def test_a_stubborn_child_and_its_own_children_are_killed(
     await until_gone(grandchild)
 
 
+async def test_what_a_dead_child_leaves_behind_is_killed(spawn: Callable[..., ChildProcess]) -> None:
+    child = spawn(
+        "import os, subprocess, sys;"
+        "other = subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()']);"
+        "print(other.pid, flush=True); os.kill(os.getpid(), 9)"
+    )
+    grandchild = int(await child.read_line() or b"0")
+
+    await wait_for(child)
+
+    await until_gone(grandchild)
+
+
 async def test_a_cancelled_stop_still_kills(spawn: Callable[..., ChildProcess]) -> None:
     child = spawn("import signal; print(flush=True); [signal.pause() for _ in iter(int, 1)]")
     await child.read_line()
