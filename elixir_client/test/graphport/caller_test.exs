@@ -1,0 +1,194 @@
+defmodule Graphport.CallerTest do
+  # Demands from the caller's side: what is sent, what comes back, and what never does.
+  use Graphport.Case, async: true
+
+  alias Graphport.{Demand, Error}
+
+  setup %{name: name} do
+    start_peer(name)
+    {:ok, session} = Graphport.open(name, %{})
+    {:ok, session: session}
+  end
+
+  describe "demand/3" do
+    test "returns the outputs and sends only what differs from the defaults", %{session: session} do
+      assert {:ok, %{"options" => %{"deadline_ms" => left} = options}} = Graphport.demand(session, "echo")
+      assert left in 59_000..60_000
+      assert map_size(options) == 1
+      assert {:ok, %{"options" => options}} = Graphport.demand(session, "echo", timeout: :infinity)
+      assert options == %{}
+
+      inputs = %{a: %{"text" => "x", n: 1}}
+
+      assert {:ok, %{"options" => %{"inputs" => %{"a" => %{"n" => 1, "text" => "x"}}, "fresh" => true}}} =
+               Graphport.demand(session, "echo", inputs: inputs, fresh: true)
+    end
+
+    test "returns the engine's error", %{session: session} do
+      assert {:error, %Error{code: :node_failed, node_id: "inner", message: "as told", details: %{"a" => 1}}} =
+               Graphport.demand(session, "error:node_failed")
+
+      assert {:error, %Error{code: :unknown, details: %{"code" => "too_sunny"}}} =
+               Graphport.demand(session, "error:too_sunny")
+
+      assert_raise Error, ~r/node_failed in node "inner": as told/, fn ->
+        Graphport.demand!(session, "error:node_failed")
+      end
+
+      assert %{"options" => _} = Graphport.demand!(session, "echo")
+    end
+
+    test "ends with its time-out, cancels the work and leaves nothing behind", %{session: session, name: name} do
+      assert {:error, %Error{code: :deadline_exceeded}} = Graphport.demand(session, "deaf", timeout: 50)
+      assert {:ok, %{"ids" => [_id]}} = Graphport.demand(session, "cancels:1")
+      assert {:error, %Error{code: :deadline_exceeded}} = Graphport.demand(session, "late:400", timeout: 50)
+      assert {:ok, _outputs} = Graphport.demand(session, "echo")
+      assert {:ok, %{open_demands: 0}} = Graphport.info(name)
+      assert mailbox() == []
+    end
+
+    test "leaves other messages alone", %{session: session} do
+      send(self(), {:demand_complete, "echo", :not_mine})
+      assert {:ok, %{"options" => _}} = Graphport.demand(session, "echo")
+      assert mailbox() == [{:demand_complete, "echo", :not_mine}]
+    end
+
+    test "receives no chunks", %{session: session} do
+      assert {:ok, %{}} = Graphport.demand(session, "stream")
+      assert mailbox() == []
+    end
+
+    test "from many processes at once gives each its own answer", %{session: session} do
+      1..16
+      |> Enum.map(fn n ->
+        Task.async(fn ->
+          for i <- 1..50 do
+            inputs = %{"n" => %{"v" => n * 1000 + i}}
+
+            assert {:ok, %{"options" => %{"inputs" => ^inputs}}} =
+                     Graphport.demand(session, "echo", inputs: inputs)
+          end
+        end)
+      end)
+      |> Task.await_many(20_000)
+    end
+  end
+
+  describe "demand_async/3" do
+    test "sends the first streaming port of each node, then one last message", %{session: session} do
+      assert {:ok, %Demand{node: "stream", session: ^session}} = Graphport.demand_async(session, "stream")
+      assert_receive {:demand_complete, "stream", %{}}, 5_000
+
+      assert mailbox() ==
+               for(text <- ["xa0", "ya0", "xa1", "ya1"], do: {:node_stream, String.first(text), text})
+    end
+
+    test "sends all ports with stream: :all, none with stream: false", %{session: session} do
+      {:ok, _demand} = Graphport.demand_async(session, "stream", stream: :all)
+      assert_receive {:demand_complete, "stream", %{}}, 5_000
+      assert [{:node_stream, "x", {"a", "xa0"}}, {:node_stream, "x", {"b", "xb0"}} | rest] = mailbox()
+      assert length(rest) == 6
+      {:ok, _demand} = Graphport.demand_async(session, "stream", stream: false)
+      assert_receive {:demand_complete, "stream", %{}}, 5_000
+      assert mailbox() == []
+    end
+
+    test "asks the engine to stream what is wanted", %{session: session} do
+      for {option, wire} <- [{true, true}, {:all, true}, {["a"], ["a"]}, {false, nil}, {[], nil}] do
+        {:ok, _demand} = Graphport.demand_async(session, "echo", stream: option)
+        assert_receive {:demand_complete, "echo", %{"options" => options}}, 5_000
+        assert options["stream"] == wire
+      end
+    end
+
+    test "sends to another process", %{session: session} do
+      task = Task.async(fn -> assert_receive({:demand_complete, "echo", _outputs}, 5_000) end)
+      {:ok, _demand} = Graphport.demand_async(session, "echo", to: task.pid)
+      assert {:demand_complete, "echo", %{}} = Task.await(task)
+      assert mailbox() == []
+    end
+
+    test "gives exactly one last message, whatever the engine says after it", %{session: session} do
+      {:ok, _demand} = Graphport.demand_async(session, "twice")
+      {:ok, _outputs} = Graphport.demand(session, "echo")
+      assert mailbox() == [{:demand_complete, "twice", %{"n" => 1}}]
+    end
+
+    test "refuses what has no form on the wire, and what is too large for it", %{session: session, name: name} do
+      assert {:error, %Error{code: :unencodable_value, message: text}} =
+               Graphport.demand_async(session, "echo", inputs: %{"a" => %{"v" => self()}})
+
+      assert text =~ "a pid"
+      big = %{"a" => %{"v" => String.duplicate("x", 1_048_576)}}
+      assert {:error, %Error{code: :too_large}} = Graphport.demand_async(session, "echo", inputs: big)
+      assert {:error, %Error{code: :too_large}} = Graphport.demand(session, "echo", inputs: big)
+      assert {:ok, %{open_demands: 0}} = Graphport.info(name)
+    end
+
+    test "raises for bad options in the caller", %{session: session} do
+      assert_raise ArgumentError, ~r/did you mean :stream\?/, fn ->
+        Graphport.demand_async(session, "echo", sream: true)
+      end
+
+      assert_raise ArgumentError, ~r/expected a map of node ids/, fn ->
+        Graphport.demand_async(session, "echo", inputs: %{"a" => 1})
+      end
+    end
+  end
+
+  describe "cancel/1" do
+    test "ends the demand with cancelled", %{session: session} do
+      {:ok, demand} = Graphport.demand_async(session, "silent")
+      assert :ok = Graphport.cancel(demand)
+      assert_receive {:demand_error, "silent", %Error{code: :cancelled}}, 5_000
+      assert :ok = Graphport.cancel(demand)
+      assert mailbox() == []
+    end
+
+    test "does nothing to a demand that has ended", %{session: session} do
+      {:ok, demand} = Graphport.demand_async(session, "echo")
+      assert_receive {:demand_complete, "echo", _outputs}, 5_000
+      assert :ok = Graphport.cancel(demand)
+      {:ok, _outputs} = Graphport.demand(session, "echo")
+      assert mailbox() == []
+    end
+  end
+
+  describe "an engine that reads nothing" do
+    test "makes callers wait until their deadline, then overloaded; cancel still gets through", context do
+      %{session: session, name: name} = context
+      {:ok, demand} = Graphport.demand_async(session, "silent")
+      {:ok, _demand} = Graphport.demand_async(session, "late:700")
+
+      flood = fn flood, sent ->
+        case Graphport.demand_async(session, "echo", timeout: 100) do
+          {:ok, _demand} -> flood.(flood, sent + 1)
+          {:error, error} -> {sent, error}
+        end
+      end
+
+      assert {sent, %Error{code: :overloaded}} = flood.(flood, 0)
+      assert sent in 300..448
+      assert {:ok, %{unread_frames: unread}} = Graphport.info(name)
+      assert unread in 300..512
+      assert :ok = Graphport.cancel(demand)
+      assert_receive {:demand_error, "silent", %Error{code: :cancelled}}, 5_000
+      for _ <- 1..sent, do: assert_receive({:demand_complete, "echo", _outputs}, 5_000)
+      assert_receive {:demand_complete, "late:700", _outputs}
+      assert {:ok, %{open_demands: 0}} = Graphport.info(name)
+    end
+
+    test "gets what waited as soon as it reads again", %{session: session} do
+      {:ok, _demand} = Graphport.demand_async(session, "late:300")
+      for _ <- 1..1_000, do: assert({:ok, _demand} = Graphport.demand_async(session, "echo", timeout: 10_000))
+      for _ <- 1..1_000, do: assert_receive({:demand_complete, "echo", %{}}, 5_000)
+    end
+  end
+
+  test "a long answer and many short ones are read, and credited", %{session: session} do
+    for _ <- 1..10 do
+      assert {:ok, %{"data" => data}} = Graphport.demand(session, "big:900000")
+      assert byte_size(data) == 900_000
+    end
+  end
+end

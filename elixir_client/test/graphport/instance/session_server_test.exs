@@ -1,0 +1,102 @@
+defmodule Graphport.Instance.SessionServerTest do
+  # Sessions: loading, closing, their owner's death, loading anew.
+  use Graphport.Case, async: true
+
+  alias Graphport.{Error, Session}
+
+  setup %{name: name} do
+    start_peer(name)
+    :ok
+  end
+
+  test "a graph that the engine refuses is an error and leaves no process", %{name: name} do
+    assert {:error, %Error{code: :invalid_graph, details: %{"faults" => []}}} =
+             Graphport.open(name, %{"error" => "invalid_graph"})
+
+    assert_raise Error, fn -> Graphport.open!(name, %{"error" => "invalid_graph"}) end
+    eventually(fn -> match?({:ok, %{open_sessions: 0}}, Graphport.info(name)) end)
+  end
+
+  test "graphs come as map, text and file", %{name: name} do
+    assert %Session{} = Graphport.open!(name, %{nodes: [], edges: []})
+    assert %Session{} = Graphport.open!(name, {:json, ~s({"nodes": [], "edges": []})})
+    path = Path.join(System.tmp_dir!(), "graphport-#{System.unique_integer([:positive])}.json")
+    File.write!(path, ~s({"nodes": []}))
+    on_exit(fn -> File.rm(path) end)
+    assert %Session{} = Graphport.open!(name, {:file, path})
+
+    assert {:error, %Error{code: :invalid_graph, message: text}} =
+             Graphport.open(name, {:file, path <> ".none"})
+
+    assert text =~ "no such file"
+
+    assert {:error, %Error{code: :invalid_graph, message: text}} =
+             Graphport.open(name, {:json, ~s({"nodes": [})})
+
+    assert text =~ "at byte 11"
+    assert {:error, %Error{code: :invalid_graph}} = Graphport.open(name, {:json, "[]"})
+    assert {:error, %Error{code: :unencodable_value}} = Graphport.open(name, %{nodes: self()})
+    assert_raise ArgumentError, ~r/expected a graph/, fn -> Graphport.open(name, "graph") end
+  end
+
+  test "an instance that does not run is an error", %{name: name} do
+    assert {:error, %Error{code: :engine_down, message: text}} = Graphport.open(:"#{name} other", %{})
+    assert text =~ "no Graphport instance"
+  end
+
+  test "loading ends with its time-out", %{name: name} do
+    assert {:error, %Error{code: :deadline_exceeded}} = Graphport.open(name, %{silent: true}, timeout: 50)
+    {:ok, session} = Graphport.open(name, %{})
+    assert {:ok, %{"ids" => [_id]}} = Graphport.demand(session, "closes:1")
+  end
+
+  test "close/1 tells the engine; afterwards the session is unknown", %{name: name} do
+    {:ok, session} = Graphport.open(name, %{})
+    {:ok, other} = Graphport.open(name, %{})
+    assert :ok = Graphport.close(session)
+    assert :ok = Graphport.close(session)
+    assert {:ok, %{"ids" => [_id]}} = Graphport.demand(other, "closes:1")
+    assert {:error, %Error{code: :unknown_session}} = Graphport.demand(session, "echo")
+    assert {:error, %Error{code: :unknown_session}} = Graphport.demand_async(session, "echo")
+    assert mailbox() == []
+  end
+
+  test "a session closes when its owner ends, unless it has none", %{name: name} do
+    me = self()
+
+    owner =
+      spawn(fn ->
+        send(me, {:sessions, Graphport.open!(name, %{}), Graphport.open!(name, %{}, owner: :none)})
+        receive do: (:end -> :ok)
+      end)
+
+    assert_receive {:sessions, owned, free}, 5_000
+    {:ok, %{"session" => wire_id}} = Graphport.demand(owned, "echo")
+    Process.exit(owner, :kill)
+    assert {:ok, %{"ids" => [^wire_id]}} = Graphport.demand(free, "closes:1")
+    eventually(fn -> not Process.alive?(owned.pid) end)
+    assert {:error, %Error{code: :unknown_session}} = Graphport.demand(owned, "echo")
+    assert {:ok, _outputs} = Graphport.demand(free, "echo")
+  end
+
+  test "a session is loaded anew once, however many callers need it", %{name: name} do
+    {:ok, session} = Graphport.open(name, %{})
+    {:ok, _demand} = Graphport.demand_async(session, "die")
+    assert_receive {:demand_error, "die", %Error{code: :engine_down}}, 5_000
+    tasks = for _ <- 1..16, do: Task.async(fn -> Graphport.demand(session, "echo") end)
+    ids = for {:ok, %{"session" => id}} <- Task.await_many(tasks, 20_000), do: id
+    assert length(ids) == 16
+    assert [_one] = Enum.uniq(ids)
+    assert {:ok, %{"ids" => [_one]}} = Graphport.demand(session, "opens:1")
+  end
+
+  test "a demand that finds no engine before its deadline says why", %{name: name} do
+    {:ok, session} =
+      Graphport.open(name, %{die: true}, timeout: 300)
+      |> case do
+        {:error, %Error{code: :engine_down}} -> Graphport.open(name, %{})
+      end
+
+    assert {:ok, _outputs} = Graphport.demand(session, "echo")
+  end
+end
