@@ -91,4 +91,4 @@ class ThreadContext(_Context):
         flight = self._flight
         if flight is None or flight.cancelled:
             raise DemandStopped("nobody waits for this node any more", code="cancelled")
-        self._evaluator.threads.mailbox.post_and_wait(flight.emit, port, chunk)
+        self._evaluator.threads.mailbox.post_and_wait(flight.emit_from_thread, port, chunk)

@@ -224,11 +224,10 @@ class Evaluator:
         began = perf_counter()
         try:
             outputs = await flight.rest
-        except asyncio.CancelledError as raised:
-            if not flight.cancelled and self._closing:
+        except BaseException as raised:  # a node's border: whatever it raises is its own failure
+            ending = isinstance(raised, asyncio.CancelledError | GeneratorExit)
+            if ending and self._closing and not flight.cancelled:
                 raise
-            flight.fail(failure(node, raised))
-        except (Exception, SystemExit) as raised:
             flight.fail(failure(node, raised))
         else:
             node.stats.add(1, perf_counter() - began)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from graphport.core.errors import DemandStopped
+from graphport.core.errors import DemandStopped, GraphportError
 from graphport.demand.context import LoopContext, ThreadContext
 from graphport.demand.outputs import checked, failure
 from graphport.graph.compile import THREAD
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Coroutine, Generator
 
-    from graphport.core.errors import GraphportError
     from graphport.demand.evaluator import Evaluator
     from graphport.demand.run import Run
     from graphport.graph.compile import CompiledNode
@@ -117,6 +116,14 @@ class Flight:
             run.chunk(place, port, chunk)
         if self.store:
             self._remember(port, chunk)
+
+    def emit_from_thread(self, port: str, chunk: Any) -> None:
+        """`emit` for a thread that does not wait to learn of it: a chunk that cannot travel fails the node."""
+        try:
+            self.emit(port, chunk)
+        except GraphportError as error:
+            self.fail(failure(self.node, error))
+            self._stop_work()
 
     def _remember(self, port: str, chunk: Any) -> None:
         if self._chunks is None:

@@ -25,19 +25,24 @@ def unique_key() -> bytes:
 
 
 def derive(
-    plan: Plan, session: Session, inputs: dict[int, dict[str, Any]], edges: list[tuple[Edge, ...]]
+    plan: Plan,
+    session: Session,
+    seeds: dict[int, int],
+    inputs: dict[int, dict[str, Any]],
+    edges: list[tuple[Edge, ...]],
 ) -> tuple[list[bytes | None], bytearray | None]:
     """Keys of all nodes of a plan, None where unknown as yet; and a mark for each whose result cannot recur.
 
     Args:
         plan: the plan.
-        session: gives the seeds.
+        session: knows the generation for which the plan may remember keys.
+        seeds: place to the seed drawn for it.
         inputs: place to the inputs the demand itself gives.
         edges: in-edges that count for this demand.
     """
     if not inputs and not plan.lazy and not plan.volatile:
         if plan.keys is None or plan.keys_generation != session.generation:
-            plan.keys = _structural(plan, session)
+            plan.keys = _structural(plan, seeds)
             plan.keys_generation = session.generation
         return plan.keys, None
     keys: list[bytes | None] = []
@@ -49,28 +54,28 @@ def derive(
             if once is not None:
                 once[place] = 1
             continue
-        parts = head(plan, place, session, inputs)
+        parts = head(plan, place, seeds, inputs)
         for source, _, _, _ in edges[place]:
             giver = plan.nodes[source]
             key = keys[source]
             if key is None or giver.gate or giver.content_digest:
                 doubtful[place] = 1
-                break
-            parts.append(key)
-            if once is not None and once[source]:
+            else:
+                parts.append(key)
+            # A content digest can recur even where what it was made from cannot.
+            if once is not None and once[source] and not giver.content_digest:
                 once[place] = 1
         keys.append(None if doubtful[place] else xxh3(b"".join(parts)))
     return keys, once
 
 
-def _structural(plan: Plan, session: Session) -> list[bytes | None]:
+def _structural(plan: Plan, seeds: dict[int, int]) -> list[bytes | None]:
     """The sweep for plans in which every key is known from the graph alone."""
     keys: list[bytes] = []
-    seeded = frozenset(plan.seeded)
     for place, node in enumerate(plan.nodes):
         edges = plan.edges[place]
-        if place in seeded:
-            parts = head(plan, place, session, {})
+        if place in seeds:
+            parts = head(plan, place, seeds, {})
             parts.extend([keys[edge[0]] for edge in edges])
             keys.append(xxh3(b"".join(parts)))
         elif len(edges) == 1:
@@ -82,13 +87,13 @@ def _structural(plan: Plan, session: Session) -> list[bytes | None]:
     return keys  # type: ignore[return-value]
 
 
-def head(plan: Plan, place: int, session: Session, inputs: dict[int, dict[str, Any]]) -> list[bytes]:
+def head(plan: Plan, place: int, seeds: dict[int, int], inputs: dict[int, dict[str, Any]]) -> list[bytes]:
     """What a key starts with: all of it but the in-edges."""
     node = plan.nodes[place]
     parts = [node.static_digest]
     own = inputs.get(place)
     if own:
         parts.append(digest(own) or unique_key())
-    if node.needs_seed and not (own and own.get("seed") is not None):
-        parts.append(session.seed(node.id).to_bytes(4, "big"))
+    if place in seeds and not (own and own.get("seed") is not None):
+        parts.append(seeds[place].to_bytes(4, "big"))
     return parts

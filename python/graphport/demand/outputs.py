@@ -51,7 +51,10 @@ def failure(node: CompiledNode, raised: BaseException) -> GraphportError:
         raised.node_id = raised.node_id or node.id
         return raised
     name = type(raised).__name__
-    text = str(raised)
+    try:
+        text = str(raised)
+    except Exception:  # foreign code like the node itself
+        text = ""
     error = NodeError(
         f"node {node.id!r} ({node.type.spec.type}) raised {name}" + (f": {text}" if text else ""),
         code="node_failed",

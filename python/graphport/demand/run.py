@@ -6,7 +6,6 @@ back. Called by `evaluator` and `flight`.
 
 from __future__ import annotations
 
-from asyncio import CancelledError
 from collections import deque
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
@@ -31,6 +30,9 @@ if TYPE_CHECKING:
 
 # Nodes executed between two looks at the clock.
 _NODES_PER_LOOK: Final = 16
+
+# What `_begin` returns for an execution whose result comes later.
+_LATER: Final = object()
 
 
 class Run:
@@ -72,6 +74,7 @@ class Run:
         "ready",
         "results",
         "revision",
+        "seeds",
         "session",
     )
 
@@ -115,7 +118,9 @@ class Run:
             for place, given in self.inputs.items():
                 self.edges[place] = tuple(edge for edge in plan.edges[place] if edge[2] not in given)
                 self._plain[place] = 0
-        self.keys, self.once = node_keys.derive(plan, self.session, self.inputs, self.edges)
+        # Drawn once for the whole run: another demand may ask for fresh ones meanwhile.
+        self.seeds = {place: self.session.seed(plan.nodes[place].id) for place in plan.seeded}
+        self.keys, self.once = node_keys.derive(plan, self.session, self.seeds, self.inputs, self.edges)
         self.results: list[Outputs | None] = [None] * len(plan.nodes)
         if self._stream:
             # These may not be reached again; what they sent when they ran is wanted all the same.
@@ -151,7 +156,7 @@ class Run:
         kept: list[tuple[bytes, Outputs]] = []
         try:
             return self._execute(until, in_task, kept)
-        except (Exception, SystemExit, CancelledError) as raised:
+        except BaseException as raised:  # a node's border: whatever it raises is its own failure
             if self.closed:
                 raise
             self.fail(failure(self._context.node, raised))
@@ -194,7 +199,7 @@ class Run:
                 outputs = self._begin(place, node, inputs)
                 if outputs.__class__ is Flight:
                     return outputs
-                if outputs is None:
+                if outputs is _LATER:
                     continue
             if outputs.__class__ is not dict or outputs.keys() != node.output_names:
                 outputs = checked(node, outputs)
@@ -218,7 +223,7 @@ class Run:
         if outputs is None:
             return False
         self.replay(place)
-        self._advance(place, outputs)
+        self._advance(place, outputs, known=True)
         return True
 
     def _gather(self, place: int, node: CompiledNode) -> dict[str, Any]:
@@ -246,25 +251,27 @@ class Run:
         for port, value in inputs.items():
             if value.__class__ not in FIXED:
                 inputs[port] = node.given(value)
+        if place in self.seeds and "seed" in inputs and inputs["seed"] is None:
+            inputs["seed"] = self.seeds[place]
         return inputs
 
-    def _begin(self, place: int, node: CompiledNode, inputs: dict[str, Any]) -> Outputs | Flight | None:
+    def _begin(self, place: int, node: CompiledNode, inputs: dict[str, Any]) -> Any:
         """Join or start the execution of an async or thread node.
 
         Returns:
             The outputs if it is done, which many async nodes are before they ever suspend; its flight if it has
-            suspended; None if the result will come through `settle`.
+            suspended; `_LATER` if the result will come through `settle`.
         """
         evaluator = self._evaluator
         key: bytes = self.keys[place]  # type: ignore[assignment]
         flight = evaluator.flights.get(key)
         if flight is not None:
             flight.join(self, place)
-            return None
+            return _LATER
         self.ran += 1
         if node.execution != ASYNC:
             evaluator.threads.submit(self._depart(place, node, key), inputs)
-            return None
+            return _LATER
         context = LoopContext(evaluator, node, None)
         if node.streams:
             flight = self._depart(place, node, key)
@@ -274,9 +281,9 @@ class Run:
             first = coroutine.send(None)
         except StopIteration as done:
             if flight is None:
-                return done.value  # type: ignore[no-any-return]
+                return done.value
             flight.succeed(done.value)
-            return None
+            return _LATER
         if flight is None:
             flight = self._depart(place, node, key)
             context.attach(flight)
@@ -297,7 +304,7 @@ class Run:
         if self.ready and not self.closed:
             self._evaluator.make_ready(self)
 
-    def _advance(self, place: int, outputs: Outputs) -> None:
+    def _advance(self, place: int, outputs: Outputs, *, known: bool = False) -> None:
         """Note a result; answer if it is the target's, else see what can go now."""
         self.results[place] = outputs
         if self._needs is not None:
@@ -308,8 +315,9 @@ class Run:
                 pending[consumer] -= 1
                 if not pending[consumer]:
                     self.ready.append(consumer)
-        if self.results[-1] is not None:
-            self._finish(cached=self.ran == 0)
+        target = self.results[-1]
+        if target is not None:
+            self._finish(cached=known if place == len(self.results) - 1 else target is not SKIPPED)
 
     # Streaming
 

@@ -6,6 +6,7 @@ nodes compiles. Must not evaluate anything. Called by `demand.session`; the grap
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
@@ -164,6 +165,7 @@ class Plan:
         self.position = {node.id: place for place, node in enumerate(self.nodes)}
         self.plain = bytearray(
             not node.required
+            and not node.needs_seed
             and not any(many for _, _, _, many in node.edges)
             and all(value.__class__ in FIXED for value in node.base.values())
             for node in self.nodes
@@ -325,5 +327,5 @@ def _fill(
     values = digest([digested, attached])
     if values is None:
         # Data that is not plain cannot come over the wire; a graph built in Python is then never shared.
-        values = id(node).to_bytes(16, "big")
+        values = os.urandom(16)
     node.static_digest = xxh3(digests.of_type(node.type) + values)

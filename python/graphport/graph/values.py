@@ -50,8 +50,11 @@ def _size_of_tree(root: Any) -> int:
 
 def _own_size(value: Any) -> int:
     # Arrays and tensors say their size themselves; sys.getsizeof sees only their header.
-    held = getattr(value, "nbytes", None)
-    return sys.getsizeof(value, _OVERHEAD_BYTES) + (held if isinstance(held, int) else 0)
+    try:
+        held = getattr(value, "nbytes", None)
+        return sys.getsizeof(value, _OVERHEAD_BYTES) + (held if isinstance(held, int) else 0)
+    except Exception:  # a value of foreign code that does not want to be measured
+        return _OVERHEAD_BYTES
 
 
 def own_copy(value: Any) -> Any:
@@ -72,6 +75,8 @@ def _copy_plain(value: Any) -> Any:
         return [item if item.__class__ in FIXED else _copy_plain(item) for item in value]
     if kind is dict:
         return {key: item if item.__class__ in FIXED else _copy_plain(item) for key, item in value.items()}
+    if kind is tuple:
+        return tuple([item if item.__class__ in FIXED else _copy_plain(item) for item in value])
     if kind is bytearray or kind is set:
         return copy.copy(value)
     # Anything else (arrays, models, handles) is passed as it is: copying may be dear, impossible or wrong.

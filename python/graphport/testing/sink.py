@@ -1,0 +1,155 @@
+"""A sink that keeps what demands produce in memory, so that tests ask the evaluator without a pipe.
+
+Also holds the evaluator to the contract: whatever breaks it is noted in `breaches`. Nothing but tests imports it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from graphport.wire.codec import pack
+
+if TYPE_CHECKING:
+    from graphport.core.errors import GraphportError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """A piece of a streamed output."""
+
+    node: str
+    port: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A demand's last message.
+
+    Attributes:
+        demand: the demand's number.
+        node: the demanded node.
+        outputs: port to value, or None if the demand failed.
+        meta: what the evaluator says about a demand that completed.
+        error: why the demand failed, or None.
+        chunks: what was streamed to the demand before.
+    """
+
+    demand: int
+    node: str
+    outputs: dict[str, Any] | None = None
+    meta: dict[str, Any] = field(default_factory=dict)
+    error: GraphportError | None = None
+    chunks: tuple[Chunk, ...] = ()
+
+    @property
+    def code(self) -> str | None:
+        """The error's code, or None."""
+        return None if self.error is None else self.error.code
+
+    def text(self, node: str | None = None) -> str:
+        """The streamed text, joined; of one node if it is named."""
+        return "".join(str(chunk.value) for chunk in self.chunks if node in (None, chunk.node))
+
+
+class RecordingSink:
+    """Stands in for the pipe: `contracts.sink.DemandSink`, and awaitable.
+
+    Attributes:
+        answers: every demand's last message, in the order in which they came.
+        breaches: what the contract forbids and was done all the same; tests assert that it stays empty.
+    """
+
+    def __init__(self) -> None:
+        self.answers: list[Answer] = []
+        self.breaches: list[str] = []
+        self._by_demand: dict[int, Answer] = {}
+        self._chunks: dict[int, list[Chunk]] = {}
+        self._changed: set[asyncio.Future[None]] = set()
+        self._congested = False
+
+    # DemandSink
+
+    def complete(self, demand: int, node: str, outputs: dict[str, Any], meta: dict[str, Any]) -> None:
+        """Write the answer down."""
+        self._last(Answer(demand=demand, node=node, outputs=outputs, meta=meta, chunks=self.chunks(demand)))
+
+    def fail(self, demand: int, node: str, error: GraphportError) -> None:
+        """Write the error down."""
+        self._last(Answer(demand=demand, node=node, error=error, chunks=self.chunks(demand)))
+
+    def chunk(self, demand: int, node: str, port: str, chunk: Any) -> None:
+        """Write the chunk down.
+
+        Raises:
+            WireError: `unencodable_value` if the chunk could not travel.
+        """
+        pack(chunk)
+        if demand in self._by_demand:
+            self.breaches.append(f"demand {demand}: a chunk of {node}.{port} after the last message")
+        self._chunks.setdefault(demand, []).append(Chunk(node=node, port=port, value=chunk))
+        self._wake()
+
+    @property
+    def congested(self) -> bool:
+        """What `hold` and `release` say."""
+        return self._congested
+
+    async def uncongested(self) -> None:
+        """Wait for `release`."""
+        while self._congested:
+            await self._change()
+
+    # For tests
+
+    def hold(self) -> None:
+        """Play a receiver that has fallen behind."""
+        self._congested = True
+
+    def release(self) -> None:
+        """Play a receiver that has caught up."""
+        self._congested = False
+        self._wake()
+
+    def chunks(self, demand: int) -> tuple[Chunk, ...]:
+        """What was streamed to a demand so far."""
+        return tuple(self._chunks.get(demand, ()))
+
+    def get(self, demand: int) -> Answer | None:
+        """A demand's last message, if it has come."""
+        return self._by_demand.get(demand)
+
+    async def answer(self, demand: int) -> Answer:
+        """A demand's last message, as soon as it has come."""
+        while demand not in self._by_demand:
+            await self._change()
+        return self._by_demand[demand]
+
+    async def streamed(self, demand: int, count: int = 1) -> tuple[Chunk, ...]:
+        """What was streamed to a demand, as soon as it is at least `count` chunks."""
+        while len(self._chunks.get(demand, ())) < count:
+            await self._change()
+        return self.chunks(demand)
+
+    def _last(self, answer: Answer) -> None:
+        if answer.demand in self._by_demand:
+            self.breaches.append(f"demand {answer.demand}: a second last message")
+        self.answers.append(answer)
+        self._by_demand[answer.demand] = answer
+        self._wake()
+
+    async def _change(self) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._changed.add(future)
+        try:
+            await future
+        finally:
+            self._changed.discard(future)
+
+    def _wake(self) -> None:
+        for future in self._changed:
+            if not future.done():
+                future.set_result(None)
+        self._changed.clear()
