@@ -35,6 +35,8 @@ MAX_WORKERS: Final = 2
 START_DEADLINE_SECONDS: Final = 120.0
 # Wait before the next start after one, two, … crashes in a row. The first restart is free.
 RESTART_DELAYS_SECONDS: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+# Crashes further apart than this are not "in a row". A finished answer ends a row too.
+CRASHES_FORGOTTEN_SECONDS: Final = 60.0
 _DEFAULT_PARAMETERS: Final = LoadParameters()
 
 _Key = tuple[ModelFile, LoadParameters]
@@ -257,6 +259,8 @@ class LocalGateway:
 
     def _count_crash(self, key: _Key) -> None:
         record = self._crashes.setdefault(key, _CrashRecord())
+        if self._clock() > record.not_before + CRASHES_FORGOTTEN_SECONDS:
+            record.count = 0
         delay = RESTART_DELAYS_SECONDS[min(record.count, len(RESTART_DELAYS_SECONDS) - 1)]
         record.count += 1
         record.not_before = self._clock() + delay

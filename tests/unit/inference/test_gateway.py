@@ -12,7 +12,7 @@ from tests.unit.inference.support import REQUEST, FakeProfile, FakeSpawner, writ
 
 from graphport.contracts.inference import ChatDone, ChatText, LoadParameters
 from graphport.core.errors import GraphportError, InferenceError
-from graphport.inference.gateway import RESTART_DELAYS_SECONDS, LocalGateway
+from graphport.inference.gateway import CRASHES_FORGOTTEN_SECONDS, RESTART_DELAYS_SECONDS, LocalGateway
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -214,6 +214,16 @@ async def test_repeated_crashes_make_the_next_start_wait(stage: Stage) -> None:
     stage.now += RESTART_DELAYS_SECONDS[1]
     stage.spawner.dies_at_start = None
     await stage.ask(model)
+
+
+async def test_crashes_far_apart_are_not_counted_together(stage: Stage) -> None:
+    model = stage.model("a")
+    stage.spawner.dies_at_start = -6
+    await failure(stage, model)
+    stage.now += CRASHES_FORGOTTEN_SECONDS + 1
+    await failure(stage, model)
+
+    assert (await failure(stage, model)).retry_after_ms is None
 
 
 async def test_a_good_answer_forgives_old_crashes(stage: Stage) -> None:
