@@ -90,13 +90,14 @@ defmodule Graphport.Instance.SessionServerTest do
     assert {:ok, %{"ids" => [_one]}} = Graphport.demand(session, "opens:1")
   end
 
-  test "a demand that finds no engine before its deadline says why", %{name: name} do
-    {:ok, session} =
-      Graphport.open(name, %{die: true}, timeout: 300)
-      |> case do
-        {:error, %Error{code: :engine_down}} -> Graphport.open(name, %{})
-      end
+  test "a graph that kills the engine again and again is an error in the end, and hurts nobody else", %{
+    name: name
+  } do
+    assert {:error, %Error{code: :engine_down, message: text}} =
+             Graphport.open(name, %{die: true}, timeout: 500)
 
+    assert text =~ "exit status 9"
+    {:ok, session} = Graphport.open(name, %{})
     assert {:ok, _outputs} = Graphport.demand(session, "echo")
   end
 end

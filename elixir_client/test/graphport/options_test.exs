@@ -1,0 +1,32 @@
+defmodule Graphport.OptionsTest do
+  use ExUnit.Case, async: true
+
+  alias Graphport.Options
+
+  test "defaults fill what is not given" do
+    assert Options.validate!(:demand_async, []) ==
+             %{inputs: %{}, timeout: :infinity, stream: true, fresh: false, to: :caller}
+
+    assert %{name: MyApp, nodes: [], hang_timeout: 10_000} = Options.validate!(:start_link, name: MyApp)
+  end
+
+  test "what is required, unknown or of a wrong type raises" do
+    for {function, options, text} <- [
+          {:start_link, [], "option :name of Graphport.start_link/1 is required"},
+          {:start_link, [name: nil], "expected an atom"},
+          {:start_link, [name: A, nodes: "x"], "expected a list of non-empty strings"},
+          {:start_link, [name: A, start_timeout: 0], "expected milliseconds as a positive integer"},
+          {:start_link, [name: A, pyton: "x"], "did you mean :python?"},
+          {:open, [owner: :me], "expected a pid, :caller or :none"},
+          {:demand, [timeout: -1], "expected milliseconds as a non-negative integer"},
+          {:demand, [stream: true], "Known options are :inputs, :timeout, :fresh"},
+          {:demand_async, [stream: "x"], "expected true, false, :all or a list of node ids"},
+          {:demand_async, [to: :x], "expected a pid or :caller"},
+          {:demand_async, [:stream], "as a keyword list"},
+          {:demand_async, %{stream: true}, "as a keyword list"}
+        ] do
+      error = assert_raise ArgumentError, fn -> Options.validate!(function, options) end
+      assert error.message =~ text
+    end
+  end
+end
