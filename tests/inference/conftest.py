@@ -6,7 +6,6 @@ import importlib.util
 from typing import TYPE_CHECKING
 
 import pytest
-from blockbuster import blockbuster_ctx
 
 from graphport.inference.gateway import LocalGateway
 from graphport.inference.profiles.xllamacpp import XllamacppProfile
@@ -14,7 +13,7 @@ from graphport.process.child import LocalSpawner
 from graphport.testing.gguf_models import write_successor_model
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
 needs_xllamacpp = pytest.mark.skipif(importlib.util.find_spec("xllamacpp") is None, reason="xllamacpp is not installed")
@@ -25,14 +24,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(__file__.rpartition("/")[0]):
             item.add_marker(needs_xllamacpp)
-
-
-@pytest.fixture(autouse=True)
-def _no_blocking_calls_on_the_loop() -> Iterator[None]:
-    # As in tests/unit/process: the read by which `subprocess` waits for the exec never waits.
-    with blockbuster_ctx("graphport") as guard:
-        guard.functions["os.read"].can_block_in("subprocess.py", "_execute_child")
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -208,6 +208,19 @@ async def test_the_smallest_allowed_context_works(gateway: LocalGateway, models:
     assert done.finish_reason == "length"
 
 
+async def test_a_backend_that_cannot_be_imported_says_what_it_lacks(
+    gateway: LocalGateway, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "xllamacpp.py").write_text("raise ImportError('libgomp.so.1: cannot open shared object file')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    with pytest.raises(InferenceError) as raised:
+        await answer(gateway, models / "successor.gguf", "a", max_tokens=1)
+
+    assert raised.value.code == "backend_unavailable"
+    assert "libgomp.so.1" in raised.value.message
+
+
 async def test_open_answers_are_told_when_the_gateway_closes(gateway: LocalGateway, models: Path) -> None:
     async with contextlib.aclosing(gateway.chat(str(models / "endless.gguf"), request("a"), SMALL)) as events:
         async for event in events:

@@ -291,8 +291,10 @@ class WorkerProfile(Protocol):
     def address(self, line: bytes, asked: WorkerAddress) -> WorkerAddress | None:
         """The address a line of the worker's standard output announces, or None if it is no such line."""
 
-    def is_load_failure(self, returncode: int) -> bool:
-        """Whether ending with that code during the start means that the worker refused the model file."""
+    def start_failure(self, returncode: int) -> str | None:
+        """What ending with that exit status during the start means: `invalid_model` if the worker refused the file,
+        `backend_unavailable` if its program cannot run on this machine, None for anything else.
+        """
 
 
 class ModelLibrary(Protocol):

@@ -158,12 +158,12 @@ async def _announced_address(
     while (line := await process.read_line()) is not None:
         if (address := profile.address(line, asked)) is not None:
             return address
-    if profile.is_load_failure(await process.wait()):
-        raise InferenceError(
-            f"The model file {model.path!r} cannot be loaded with these parameters: {_last_line(process)}",
-            code="invalid_model",
-            details={"output": _output(process)},
-        )
+    code = profile.start_failure(await process.wait())
+    if code is not None:
+        what = f"The model file {model.path!r} cannot be loaded with these parameters"
+        if code == "backend_unavailable":
+            what = f"The model worker ({profile.name}) cannot run on this machine"
+        raise InferenceError(f"{what}: {_last_line(process)}", code=code, details={"output": _output(process)})
     raise worker_death(process)
 
 
@@ -184,7 +184,7 @@ def worker_death(process: WorkerProcess) -> InferenceError:
     code = process.returncode
     how = "" if code is None else f" by signal {-code}" if code < 0 else f" with status {code}"
     return InferenceError(
-        f"The model worker died{how}. It starts again at the next use.",
+        f"The model worker died{how}. Its last words: {_last_line(process)} It starts again at the next use.",
         code="backend_crashed",
         details={"output": _output(process), "returncode": code},
     )
@@ -196,7 +196,7 @@ def _output(process: WorkerProcess) -> str:
 
 def _last_line(process: WorkerProcess) -> str:
     lines = process.output_tail().strip().splitlines()
-    return lines[-1] if lines else "it gave no reason."
+    return lines[-1][-300:] if lines else "none."
 
 
 def _choose_address() -> tuple[WorkerAddress, str | None]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from blockbuster import blockbuster_ctx
 from tests.conformance.backend.profiles import PROFILES, Enrolled
 
 from graphport.inference.gateway import LocalGateway
@@ -13,16 +12,8 @@ from graphport.process.child import LocalSpawner
 from graphport.testing.gguf_models import write_successor_model
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
     from pathlib import Path
-
-
-@pytest.fixture(autouse=True)
-def _no_blocking_calls_on_the_loop() -> Iterator[None]:
-    # As in tests/unit/process: the read by which `subprocess` waits for the exec never waits.
-    with blockbuster_ctx("graphport") as guard:
-        guard.functions["os.read"].can_block_in("subprocess.py", "_execute_child")
-        yield
 
 
 @pytest.fixture(params=PROFILES, ids=lambda enrolled: str(enrolled.module))

@@ -60,8 +60,8 @@ class FakeProfile:
     def address(self, line: bytes, asked: WorkerAddress) -> WorkerAddress | None:
         return asked if line == b"ready" else None
 
-    def is_load_failure(self, returncode: int) -> bool:
-        return returncode == 3
+    def start_failure(self, returncode: int) -> str | None:
+        return "invalid_model" if returncode == 3 else None
 
 
 class FakeProcess:

@@ -84,5 +84,6 @@ def test_an_announcement_over_tcp_gives_the_port() -> None:
 
 
 def test_only_the_agreed_status_means_a_bad_file() -> None:
-    assert XllamacppProfile().is_load_failure(3)
-    assert not any(XllamacppProfile().is_load_failure(code) for code in (0, 1, -6, -9, -11))
+    assert XllamacppProfile().start_failure(3) == "invalid_model"
+    assert XllamacppProfile().start_failure(4) == "backend_unavailable"
+    assert not any(XllamacppProfile().start_failure(code) for code in (0, 1, -6, -9, -11))

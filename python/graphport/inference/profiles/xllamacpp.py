@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from graphport.contracts.inference import WorkerAddress, WorkerCommand
 from graphport.core.errors import InferenceError
-from graphport.inference.workers.xllamacpp import KEY_VARIABLE, LOAD_FAILED_STATUS
+from graphport.inference.workers.xllamacpp import IMPORT_FAILED_STATUS, KEY_VARIABLE, LOAD_FAILED_STATUS
 
 if TYPE_CHECKING:
     from graphport.contracts.inference import LoadParameters, ModelFile, WorkerProfile
@@ -102,9 +102,9 @@ class XllamacppProfile:
             return asked
         return WorkerAddress(url=listening, api_key=asked.api_key)
 
-    def is_load_failure(self, returncode: int) -> bool:
-        """Whether the worker said by its exit status that llama.cpp refused the file."""
-        return returncode == LOAD_FAILED_STATUS
+    def start_failure(self, returncode: int) -> str | None:
+        """What the worker said by its exit status: llama.cpp refused the file, or could not be loaded itself."""
+        return {LOAD_FAILED_STATUS: "invalid_model", IMPORT_FAILED_STATUS: "backend_unavailable"}.get(returncode)
 
 
 def _python_path() -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 KEY_VARIABLE: Final = "GRAPHPORT_WORKER_KEY"
 LOAD_FAILED_STATUS: Final = 3
+IMPORT_FAILED_STATUS: Final = 4
 
 
 def main(arguments: list[str]) -> NoReturn:
@@ -36,8 +37,11 @@ def main(arguments: list[str]) -> NoReturn:
     life_line = threading.Thread(target=_watch_life_line, args=(socket_path,), daemon=True)
     life_line.start()
 
-    import xllamacpp
-
+    try:
+        import xllamacpp
+    except ImportError as error:  # the wheel leaves a system library to be there, which small images lack
+        print(f"graphport: xllamacpp cannot be imported: {error}", file=sys.stderr, flush=True)  # noqa: T201
+        _leave(socket_path, IMPORT_FAILED_STATUS)
     try:
         server = xllamacpp.Server(_parameters(xllamacpp, settings))
     except RuntimeError as error:
