@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import itertools
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -179,4 +180,12 @@ class Door:
 async def turns(count: int = 5) -> None:
     """Let the loop make a few turns, where nothing says when it has made enough."""
     for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop make turns until something holds that no event tells; the test's time limit ends it."""
+    for _ in itertools.count():
+        if condition():
+            return
         await asyncio.sleep(0)

@@ -89,6 +89,9 @@ class ThreadContext(_Context):
         """See `ThreadRunContext.stream`."""
         self._check_streamed(port)
         flight = self._flight
-        if flight is None or flight.cancelled:
+        if flight is None or flight.cancelled or not self._send(flight, port, chunk):
             raise DemandStopped("nobody waits for this node any more", code="cancelled")
-        self._evaluator.threads.mailbox.post_and_wait(flight.emit_from_thread, port, chunk)
+
+    def _send(self, flight: Flight, port: str, chunk: Any) -> bool:
+        mailbox = self._evaluator.threads.mailbox
+        return mailbox.post_in_turn(flight.emit_from_thread, port, chunk, unless=lambda: flight.cancelled)

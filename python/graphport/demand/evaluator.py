@@ -65,6 +65,7 @@ class Evaluator:
         self.threads = NodeThreads(self.loop, max_threads=max_threads)
         self.flights: dict[bytes, Flight] = {}
         self.runs: dict[int, Run] = {}
+        self.started = 0
         self.sessions: dict[int, Session] = {}
         self.stats: dict[str, TypeStats] = {}
         self._catalogue = catalogue
@@ -139,6 +140,7 @@ class Evaluator:
         if fresh:
             session.draw_seeds(plan)
         run = Run(self, session, plan, demand, inputs=given, stream=stream, received=received)
+        self.started += 1
         self.runs[demand] = session.runs[demand] = run
         run.start(deadline_ms)
         if run.ready and not run.closed:

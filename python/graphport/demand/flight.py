@@ -58,6 +58,7 @@ class Flight:
         rest: what is left of an async node that has suspended.
         cancelled: nobody wants it any more; nodes may look at this from any thread.
         task: the task that carries an async node while it does.
+        begun: a thread has taken it up.
         returned: the node's thread has come back.
         stuck: the node's thread counts as stuck.
     """
@@ -66,6 +67,7 @@ class Flight:
         "_chunks",
         "_evaluator",
         "_timer",
+        "begun",
         "cancelled",
         "context",
         "key",
@@ -85,7 +87,7 @@ class Flight:
         self.key = key
         self.store = store
         self.waiters: list[tuple[Run, int]] = []
-        self.cancelled = self.over = self.returned = self.stuck = False
+        self.cancelled = self.over = self.begun = self.returned = self.stuck = False
         self.task: asyncio.Task[Any] | None = None
         self.rest: Suspended | None = None
         kind = ThreadContext if node.execution == THREAD else LoopContext
@@ -117,13 +119,19 @@ class Flight:
         if self.store:
             self._remember(port, chunk)
 
-    def emit_from_thread(self, port: str, chunk: Any) -> None:
-        """`emit` for a thread that does not wait to learn of it: a chunk that cannot travel fails the node."""
+    def emit_from_thread(self, port: str, chunk: Any) -> Coroutine[Any, Any, None] | None:
+        """`emit` for a thread that does not wait to learn of it: a chunk that cannot travel fails the node.
+
+        Returns:
+            What to await before the thread may send more, if the receiver is behind.
+        """
         try:
             self.emit(port, chunk)
         except GraphportError as error:
             self.fail(failure(self.node, error))
             self._stop_work()
+        sink = self._evaluator.sink
+        return sink.uncongested() if sink.congested and not self.over else None
 
     def _remember(self, port: str, chunk: Any) -> None:
         if self._chunks is None:

@@ -53,6 +53,7 @@ class Run:
     """
 
     __slots__ = (
+        "_alone",
         "_context",
         "_evaluator",
         "_needs",
@@ -110,6 +111,8 @@ class Run:
         """Find out what is needed; afterwards the run is answered, or ready, or waits for flights."""
         if deadline_ms is not None:
             self._timer = self._evaluator.loop.call_later(deadline_ms / 1000, self._expire, deadline_ms)
+        # While no demand but this is open, and none has come since, nobody else can compute what this one needs.
+        self._alone = self._evaluator.started if len(self._evaluator.runs) == 1 else -1
         plan, memo = self.plan, self._evaluator.memo
         self.edges: list[tuple[Edge, ...]] = plan.edges
         self._plain = plan.plain
@@ -170,7 +173,7 @@ class Run:
         ready, nodes, results, pending = self.ready, self.plan.nodes, self.results, self._pending
         context, once, keys, edges, plain = self._context, self.once, self.keys, self.edges, self._plain
         consumers, last = self.plan.consumers, len(results) - 1
-        shared, scanned = len(self._evaluator.runs) > 1, self._needs is None
+        shared, scanned = self._evaluator.started != self._alone, self._needs is None
         stats, count, began = nodes[last].stats, 0, perf_counter()
         while ready and not self.closed:
             place = ready.popleft()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from graphport.demand.flight import Flight
 
@@ -25,6 +25,8 @@ GRACE_S: Final = 5.0
 DEGRADED_AT: Final = 8
 # How many chunks a thread may be ahead of the loop.
 _AHEAD: Final = 256
+# How often a thread that is held back looks whether anybody still waits for it.
+_LOOK_S: Final = 0.1
 
 _log = logging.getLogger("graphport.threads")
 
@@ -37,6 +39,7 @@ class Mailbox:
         self._calls: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._woken = False
         self._room = threading.Semaphore(_AHEAD)
+        self._waits: set[asyncio.Task[None]] = set()
 
     def post(self, call: Callable[..., None], *args: Any) -> None:
         """Have `call(*args)` made on the loop. Never blocks; after the loop has closed it does nothing."""
@@ -46,23 +49,52 @@ class Mailbox:
             with contextlib.suppress(RuntimeError):  # the loop has closed: nobody listens any more
                 self._loop.call_soon_threadsafe(self._deliver)
 
-    def post_and_wait(self, call: Callable[..., None], *args: Any) -> None:
-        """Like `post`, but blocks the calling thread while the loop is far behind."""
-        self._room.acquire()
-        self.post(self._call_and_release, call, *args)
+    def post_in_turn(
+        self, call: Callable[..., Coroutine[Any, Any, None] | None], *args: Any, unless: Callable[[], bool]
+    ) -> bool:
+        """Like `post`, but blocks the calling thread while the loop, or who receives what `call` sends, is far behind.
 
-    def _call_and_release(self, call: Callable[..., None], *args: Any) -> None:
+        Args:
+            call: may return something to await before others get its room.
+            args: its arguments.
+            unless: gives the waiting up when it becomes true.
+
+        Returns:
+            False if the waiting was given up.
+        """
+        while not self._room.acquire(timeout=_LOOK_S):
+            if unless():
+                return False
+        self.post(self._call_and_release, call, *args)
+        return True
+
+    def _call_and_release(self, call: Callable[..., Coroutine[Any, Any, None] | None], *args: Any) -> None:
+        waits = None
+        try:
+            waits = call(*args)
+        finally:
+            if waits is None:
+                self._room.release()
+        if waits is not None:
+            task = self._loop.create_task(waits)
+            self._waits.add(task)
+            task.add_done_callback(self._waited)
+
+    def _waited(self, task: asyncio.Task[None]) -> None:
+        self._waits.discard(task)
         self._room.release()
-        call(*args)
 
     def _deliver(self) -> None:
         self._woken = False
-        while self._calls:
+        for _ in range(len(self._calls)):  # what comes meanwhile waits for the next turn, so that the pipe is polled
             call, args = self._calls.popleft()
             try:
                 call(*args)
             except Exception:
                 _log.exception("a message from a node's thread could not be handled")
+        if self._calls and not self._woken:
+            self._woken = True
+            self._loop.call_soon(self._deliver)
 
 
 class NodeThreads:
@@ -96,7 +128,7 @@ class NodeThreads:
         self._loop.call_later(GRACE_S, self._check_returned, flight)
 
     def _check_returned(self, flight: Flight) -> None:
-        if flight.returned:
+        if flight.returned or not flight.begun:
             return
         flight.stuck = True
         self.stuck += 1
@@ -115,6 +147,7 @@ class NodeThreads:
             if flight.cancelled:
                 self.mailbox.post(self._came_back, flight, None)
                 continue
+            flight.begun = True
             deliver = flight.call(inputs)
             self.mailbox.post(self._came_back, flight, deliver)
             del flight, inputs, deliver
