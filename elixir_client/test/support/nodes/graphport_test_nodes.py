@@ -1,0 +1,59 @@
+"""Node types of the Elixir integration tests, written as a user writes them."""
+
+import asyncio
+import time
+from typing import Any
+
+from graphport import RunContext, ThreadRunContext, node
+
+
+@node(outputs={"text": str}, stream=True)
+async def slow_words(text: str, ctx: RunContext) -> dict[str, str]:
+    """Streams a text word by word."""
+    for word in text.split():
+        await ctx.stream("text", word + " ")
+        await asyncio.sleep(0.01)
+    return {"text": text}
+
+
+@node(outputs={"value": Any}, effect="volatile")
+async def forever() -> Any:
+    """Never returns."""
+    await asyncio.sleep(3600)
+
+
+@node(outputs={"value": Any})
+async def raises(text: str = "boom") -> Any:
+    """Raises what user code raises."""
+    raise ValueError(text)
+
+
+@node(outputs={"value": int}, effect="volatile")
+async def undeclared() -> dict[str, Any]:
+    """Returns an output that it does not declare."""
+    return {"value": 1, "other": 2}
+
+
+@node(outputs={"value": Any}, effect="volatile")
+def same(value: Any = None) -> Any:
+    """Gives its input back, from a thread."""
+    return value
+
+
+@node(outputs={"value": str}, effect="volatile")
+async def kind(value: Any = None) -> dict[str, str]:
+    """The Python type of its input."""
+    return {"value": type(value).__name__}
+
+
+@node(outputs={"value": Any}, effect="volatile")
+def logs(text: str, ctx: ThreadRunContext) -> Any:
+    """Writes to the log and to standard output."""
+    ctx.log.warning("%s in the log", text)
+    print(text, "printed", flush=True)  # noqa: T201 - what the test is about
+
+
+@node(outputs={"value": Any}, effect="volatile")
+def sleeps() -> Any:
+    """Blocks its thread for a while."""
+    time.sleep(0.3)
