@@ -1,0 +1,62 @@
+defmodule Graphport.ReadmeTest do
+  # The project's README is run: its Elixir as it stands there, its Python as the user's module.
+  use Graphport.Case
+
+  @readme Path.expand("../../README.md", __DIR__)
+  @external_resource @readme
+
+  defp blocks(language) do
+    ~r/^```#{language}\n(.*?)^```$/ms
+    |> Regex.scan(File.read!(@readme), capture: :all_but_first)
+    |> List.flatten()
+  end
+
+  test "the README has the blocks that are run here" do
+    assert length(blocks("elixir")) == 2
+    assert length(blocks("python")) == 1
+  end
+
+  # The block starts an instance with no options, so Python must be found as the README says it is.
+  test "the first example gives the answer it is meant to give" do
+    System.put_env("GRAPHPORT_PYTHON", python())
+    System.put_env("PYTHONPATH", Path.expand("../../python", __DIR__))
+    [first, _second] = blocks("elixir")
+
+    assert {"And the sea?", bindings} = Code.eval_string(first)
+    assert %Graphport.Session{} = bindings[:session]
+    Supervisor.stop(MyApp.Graphs)
+  after
+    System.delete_env("PYTHONPATH")
+  end
+
+  @tag :tmp_dir
+  test "nodes of one's own work as shown", %{tmp_dir: folder, name: name} do
+    [source] = blocks("python")
+    [_first, child] = blocks("elixir")
+    File.write!(Path.join(folder, "my_app_nodes.py"), source)
+    {{Graphport, options}, _bindings} = Code.eval_string(child)
+    assert options[:nodes] == ["my_app_nodes"]
+    assert options[:python_path] == ["priv/python"]
+
+    paths = [folder, Path.expand("../../python", __DIR__)]
+    start_supervised!({Graphport, nodes: options[:nodes], name: name, python: python(), python_path: paths})
+
+    graph = %{
+      "nodes" => [
+        %{"id" => "text", "type" => "text-input", "data" => %{"text" => "one two"}},
+        %{"id" => "spell", "type" => "spell"},
+        %{"id" => "count", "type" => "word-count"}
+      ],
+      "edges" => [
+        %{"source" => "text", "source_handle" => "text", "target" => "spell", "target_handle" => "text"},
+        %{"source" => "spell", "source_handle" => "text", "target" => "count", "target_handle" => "text"}
+      ]
+    }
+
+    {:ok, session} = Graphport.open(name, graph)
+    {:ok, _demand} = Graphport.demand_async(session, "count")
+    assert_receive {:demand_complete, "count", %{"value" => 2}}, 5_000
+    chunks = for {:node_stream, "spell", chunk} <- mailbox(), do: chunk
+    assert Enum.join(chunks) == "one two"
+  end
+end
