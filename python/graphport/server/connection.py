@@ -71,6 +71,8 @@ class Connection:
 
     def received(self, data: bytes) -> None:
         """Bytes have come: handle every whole frame, carry demands on, send answers."""
+        if self._over:
+            return
         try:
             for payload in self._splitter.feed(data):
                 self._frames += 1
@@ -124,6 +126,11 @@ class Connection:
             self._evaluator = self._start(message.options)
         except GraphportError as error:
             self._refuse(error, EXIT_NODES)
+            return
+        except (Exception, SystemExit) as error:  # whatever the user's modules do while they are imported
+            _log.exception("the engine could not be set up")
+            text = f"the engine could not be set up: {type(error).__name__}"
+            self._refuse(LookupFailed(text, code="invalid_nodes"), EXIT_NODES)
             return
         facts = {
             "protocol": PROTOCOL_VERSION,
@@ -196,13 +203,12 @@ class Connection:
         self._outbox.credited(message.bytes)
 
     def _malformed(self, message: messages.Malformed) -> None:
-        error = fault(message.error)
         if message.demand is not None:
             demand, node = message.demand
             if self._evaluator is None or demand not in self._evaluator.runs:
-                self._outbox.send(messages.demand_error(demand, node, error))
+                self._outbox.fail(demand, node, message.error)
                 return
-        self._outbox.send(messages.error(message.req, error))
+        self._outbox.send(messages.error(message.req, fault(message.error)))
 
     def _second_hello(self, message: messages.Hello) -> None:
         self._outbox.send(messages.error(None, fault(WireError("hello was said before"))))

@@ -48,7 +48,16 @@ def take_wire(*, stdio: bool) -> WireFds:
         for fd in moved:
             os.set_blocking(fd, False)
             _enlarge(fd)
+    os.register_at_fork(after_in_child=lambda: _let_go(moved))
     return moved
+
+
+def _let_go(wire: WireFds) -> None:
+    """In a forked child: the pipe ends when the engine does, and nothing the child does can reach it."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in wire:
+        os.dup2(null, fd, inheritable=False)
+    os.close(null)
 
 
 def capture_output() -> CapturedFds:

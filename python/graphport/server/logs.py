@@ -6,6 +6,7 @@ never hold up or crowd out answers: past `PENDING_BYTES` they are dropped and co
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import os
@@ -14,6 +15,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
+from graphport.core.errors import WireError
 from graphport.wire import messages
 
 if TYPE_CHECKING:
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 PENDING_BYTES: Final = 1_048_576
 _LINE_BYTES: Final = 8_192
 _READ_BYTES: Final = 65_536
+# Names of loggers and threads, paths: what is longer is cut.
+_NAME_CHARACTERS: Final = 255
+_MESSAGE_BYTES: Final = 65_536
 _LEVELS: Final = (
     (logging.CRITICAL, "critical"),
     (logging.ERROR, "error"),
@@ -75,10 +80,24 @@ class LogOutlet:
             self._pending_bytes = 0
             self._woken = False
         for line in lines:
-            self._outbox.send(messages.log(*line))
+            self._outbox.send(_packed(*line))
         if dropped:
             text = f"{dropped} log lines were dropped: nodes wrote faster than the log could be read"
             self._outbox.send(messages.log("warning", "graphport.logs", text, {"dropped": dropped}))
+
+
+def _packed(level: str, logger: str, text: str, meta: dict[str, Any]) -> bytes:
+    """A log message; names and facts that are too long or cannot be packed are left out rather than the line lost."""
+    logger = logger[:_NAME_CHARACTERS].encode("utf-8", "replace").decode()
+    small = {
+        key: value[:_NAME_CHARACTERS].encode("utf-8", "replace").decode() if isinstance(value, str) else value
+        for key, value in meta.items()
+    }
+    try:
+        packed = messages.log(level, logger, text, small)
+    except WireError:
+        packed = b""
+    return packed if 0 < len(packed) <= _MESSAGE_BYTES else messages.log(level, logger, text, {})
 
 
 class _RecordHandler(logging.Handler):
@@ -87,8 +106,18 @@ class _RecordHandler(logging.Handler):
     def __init__(self, outlet: LogOutlet) -> None:
         super().__init__()
         self._outlet = outlet
+        self._pid = os.getpid()
 
     def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._pass_on(record)
+        except Exception:  # like every handler: a record that cannot be written is no reason for a node to fail
+            self.handleError(record)
+
+    def _pass_on(self, record: logging.LogRecord) -> None:
+        if os.getpid() != self._pid:
+            _write_raw(2, f"{record.levelname} {record.name}: {self.format(record)}\n".encode("utf-8", "replace"))
+            return
         level = next((name for limit, name in _LEVELS if record.levelno >= limit), "debug")
         extra = getattr(record, "graphport", None)
         meta = {"thread": record.threadName, "line": record.lineno, "file": record.pathname}
@@ -105,6 +134,7 @@ class _PrintedStream(io.RawIOBase):
         self._outlet, self._level, self._name, self._fd = outlet, level, name, fd
         self._lock = threading.Lock()
         self._unfinished = b""
+        self._pid = os.getpid()
 
     def writable(self) -> bool:
         return True
@@ -114,6 +144,9 @@ class _PrintedStream(io.RawIOBase):
 
     def write(self, data: Any) -> int:
         chunk = bytes(data)
+        if os.getpid() != self._pid:
+            _write_raw(self._fd, chunk)  # a forked child: our loop is not there to pass lines on, the fd is
+            return len(chunk)
         with self._lock:
             *lines, self._unfinished = (self._unfinished + chunk).split(b"\n")
             if len(self._unfinished) > _LINE_BYTES:
@@ -129,10 +162,16 @@ class _PrintedStream(io.RawIOBase):
             self.write(b"\n")
 
 
+def _write_raw(fd: int, data: bytes) -> None:
+    with contextlib.suppress(OSError):  # full or closed: dropped, like a flood from C
+        os.write(fd, data)
+
+
 class _CapturedPipe:
     """Reads what was written to fd 1 or 2 itself."""
 
-    def __init__(self, outlet: LogOutlet, level: str, name: str, fd: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, outlet: LogOutlet, level: str, name: str, fd: int) -> None:
+        self._loop = loop
         self._outlet, self._level, self._name, self._fd = outlet, level, name, fd
         self._unfinished = b""
 
@@ -140,6 +179,9 @@ class _CapturedPipe:
         try:
             data = os.read(self._fd, _READ_BYTES)
         except BlockingIOError:
+            return
+        if not data:
+            self._loop.remove_reader(self._fd)  # the node's code has closed fd 1 or 2: there is no other writer
             return
         *lines, self._unfinished = (self._unfinished + data).split(b"\n")
         if len(self._unfinished) > _LINE_BYTES:
@@ -166,10 +208,13 @@ class LogCapture:
             self._streams.append(raw)
             stream = io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8", errors="replace", line_buffering=True)
             setattr(sys, attribute, stream)
-            pipe = _CapturedPipe(outlet, level, attribute, captured[fd - 1])
+            pipe = _CapturedPipe(loop, outlet, level, attribute, captured[fd - 1])
             loop.add_reader(captured[fd - 1], pipe.readable)
 
     def finish(self) -> None:
         """Pass on unfinished lines."""
-        for stream in self._streams:
-            stream.finish()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):  # the user's code may have put anything there
+                stream.flush()
+        for raw in self._streams:
+            raw.finish()

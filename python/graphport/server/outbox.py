@@ -26,6 +26,7 @@ _JOINED_CHARACTERS: Final = 65_536
 # Room for a message's own words beside its payload, and for the head of a batch.
 _FRAME_ROOM: Final = 16
 _LARGEST_TEXT: Final = 100_000
+_SHOWN_NAME: Final = 1_000
 
 
 class _Text:
@@ -50,7 +51,9 @@ class Outbox:
         self._transport = transport
         self._queue: deque[bytes | _Text] = deque()
         self._queued_bytes = 0
+        # The text per demand that more may still be joined to, and how many texts wait in the queue altogether.
         self._last_text: dict[int, _Text] = {}
+        self._texts = 0
         self._sent_bytes = 0
         self._read_by_beam = 0
         self._flush_planned = False
@@ -91,7 +94,11 @@ class Outbox:
     def fail(self, demand: int, node: str, error: GraphportError) -> None:
         """See `DemandSink.fail`."""
         self._last_text.pop(demand, None)
-        self.send(messages.demand_error(demand, node, fault(error)))
+        packed = messages.demand_error(demand, node, fault(error))
+        if len(packed) > MAX_FRAME_BYTES - _FRAME_ROOM:
+            # Only a node's name of nearly a frame's length can do that; the demand's number is what counts.
+            packed = messages.demand_error(demand, node[:_SHOWN_NAME], fault(error))
+        self.send(packed)
 
     def chunk(self, demand: int, node: str, port: str, chunk: Any) -> None:
         """See `DemandSink.chunk`."""
@@ -112,9 +119,13 @@ class Outbox:
                 self._text(demand, node, port, chunk[start : start + _LARGEST_TEXT])
             return
         if not self._shut:
+            self._last_text.pop(demand, None)  # what comes later must not be joined to what lies before this
             self.send(messages.node_stream(demand, node, port, chunk))
             return
-        chunk.encode()  # a lone surrogate must fail here, in the node that made it
+        try:
+            chunk.encode()  # a lone surrogate must fail here, in the node that made it
+        except UnicodeEncodeError as error:
+            raise WireError(f"the text has no form on the wire: {error}", code="unencodable_value") from error
         self._queued_bytes += len(chunk)
         last = self._last_text.get(demand)
         if last is not None and last.node == node and last.port == port and last.characters < _JOINED_CHARACTERS:
@@ -123,6 +134,7 @@ class Outbox:
             return
         last = self._last_text[demand] = _Text(demand, node, port, chunk)
         self._queue.append(last)
+        self._texts += 1
 
     @property
     def congested(self) -> bool:
@@ -153,7 +165,7 @@ class Outbox:
         queue = self._queue
         if not queue:
             return
-        if self._sent_bytes - self._read_by_beam + self._queued_bytes < READ_WINDOW_BYTES and not self._last_text:
+        if self._sent_bytes - self._read_by_beam + self._queued_bytes < READ_WINDOW_BYTES and not self._texts:
             # The usual case: everything goes, and nothing in the queue is joined text.
             pieces, size = join(queue)  # type: ignore[arg-type]
             queue.clear()
@@ -176,6 +188,7 @@ class Outbox:
             while queue and room > 0:
                 head = queue.popleft()
                 if head.__class__ is _Text:
+                    self._texts -= 1
                     self._queued_bytes -= head.characters
                     if self._last_text.get(head.demand) is head:
                         del self._last_text[head.demand]

@@ -10,7 +10,7 @@ from graphport.server.connection import EXIT_CLEAN, Connection
 from graphport.server.logs import LogCapture, LogOutlet
 from graphport.server.outbox import Outbox
 from graphport.server.transport import PipeTransport, ThreadTransport
-from graphport.server.watch import watch_hang_up
+from graphport.server.watch import end_soon, watch_hang_up
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -43,7 +43,7 @@ async def serve(
         The exit status for the process.
     """
     loop = asyncio.get_running_loop()
-    transport = ThreadTransport(loop, wire) if stdio else PipeTransport(loop, wire)
+    transport = ThreadTransport(loop, wire, at_end=end_soon) if stdio else PipeTransport(loop, wire)
     outbox = Outbox(loop, transport)
     logs = LogCapture(loop, LogOutlet(loop, outbox), captured)
     status: asyncio.Future[int] = loop.create_future()

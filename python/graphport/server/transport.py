@@ -125,9 +125,19 @@ class PipeTransport:
 class ThreadTransport:
     """Standard input and output, by one reading and one writing thread with blocking calls."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, fds: WireFds) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, fds: WireFds, *, at_end: Callable[[], None] | None = None
+    ) -> None:
+        """Make a transport.
+
+        Args:
+            loop: where callbacks run.
+            fds: the wire.
+            at_end: called on the reading thread at end of file, for what must happen although the loop is held up.
+        """
         self._loop = loop
         self._fds = fds
+        self._at_end = at_end
         self._out: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._on_room: Callable[[], None] = _nothing
         self._ended = False
@@ -141,6 +151,8 @@ class ThreadTransport:
 
     def write(self, pieces: list[bytes]) -> None:
         """See `Transport.write`."""
+        if self._ended:
+            return
         data = b"".join(pieces)
         self.backlog += len(data)
         self._out.put(data)
@@ -157,6 +169,8 @@ class ThreadTransport:
                 data = b""
             if not data:
                 self._call(self._end)
+                if self._at_end is not None:
+                    self._at_end()
                 return
             self._call(self._on_bytes, data)
 

@@ -25,5 +25,10 @@ def _watch(fd: int) -> None:
     poll = select.poll()
     poll.register(fd, 0)  # hang-up and error are reported always
     poll.poll()
+    end_soon()
+
+
+def end_soon() -> None:
+    """Give the loop `FLUSH_S` to end the process in good order, then end it. For a thread that sees the wire end."""
     time.sleep(FLUSH_S)
     os._exit(0)

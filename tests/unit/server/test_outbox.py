@@ -1,0 +1,248 @@
+"""The way out: joined per wake-up, held to the window, order kept, nothing lost."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from graphport.core.errors import LookupFailed, WireError
+from graphport.server.outbox import CONGESTED_BYTES, Outbox
+from graphport.wire import messages
+from graphport.wire.codec import unpack
+from graphport.wire.framing import FrameSplitter
+from graphport.wire.limits import MAX_FRAME_BYTES, READ_WINDOW_BYTES
+
+pytestmark = pytest.mark.anyio
+
+
+class Wire:
+    """A transport that takes everything at once, unless told otherwise."""
+
+    def __init__(self) -> None:
+        self.backlog = 0
+        self.writes = 0
+        self.payload_bytes = 0
+        self.messages: list[Any] = []
+        self._splitter = FrameSplitter()
+
+    def start(self, on_bytes: Any, on_end: Any) -> None:
+        raise NotImplementedError
+
+    def on_room(self, callback: Any) -> None:
+        self.room = callback
+
+    def write(self, pieces: list[bytes]) -> None:
+        self.writes += 1
+        for payload in self._splitter.feed(b"".join(pieces)):
+            assert len(payload) <= MAX_FRAME_BYTES
+            self.payload_bytes += len(payload)
+            value = unpack(payload)
+            self.messages += [value] if isinstance(value[0], str) else value
+
+
+class Shut:
+    """An outbox whose window was filled."""
+
+    def __init__(self) -> None:
+        self.wire = Wire()
+        self.box = Outbox(asyncio.get_running_loop(), self.wire)
+        filler = messages.reply(0, "x" * 1_000_000)
+        while self.wire.payload_bytes < READ_WINDOW_BYTES:
+            self.box.send(filler)
+            self.box.flush()
+        self.wire.messages.clear()
+
+    def credit(self, size: int | None = None) -> None:
+        self.box.credited(self.wire.payload_bytes if size is None else size)
+        self.box.flush()
+
+
+def text_of(rows: list[Any], demand: int) -> str:
+    return "".join(row[4] for row in rows if row[0] == "node_stream" and row[1] == demand)
+
+
+async def test_what_is_sent_in_one_turn_is_written_at_once() -> None:
+    wire = Wire()
+    box = Outbox(asyncio.get_running_loop(), wire)
+    for number in range(100):
+        box.send(messages.pong(number))
+    assert not wire.messages
+    await asyncio.sleep(0)
+
+    assert wire.writes == 1
+    assert wire.messages == [["pong", number] for number in range(100)]
+
+
+async def test_nothing_is_written_while_the_window_is_shut() -> None:
+    shut = Shut()
+    shut.box.send(messages.pong(1))
+    shut.box.flush()
+    assert not shut.wire.messages
+
+    shut.credit()
+
+    assert shut.wire.messages == [["pong", 1]]
+
+
+async def test_text_is_joined_while_the_window_is_shut_and_nothing_is_lost() -> None:
+    shut = Shut()
+    for number in range(10_000):
+        shut.box.chunk(1, "n", "p", f"{number},")
+
+    shut.credit()
+
+    assert text_of(shut.wire.messages, 1) == "".join(f"{number}," for number in range(10_000))
+    assert len(shut.wire.messages) < 5
+
+
+async def test_an_answer_behind_joined_text_is_sent_behind_it() -> None:
+    shut = Shut()
+    shut.box.chunk(1, "n", "p", "a")
+    shut.box.chunk(1, "n", "p", "b")
+    shut.box.complete(1, "n", {"p": "ab"}, {})
+    shut.box.chunk(2, "n", "p", "c")
+    shut.box.fail(2, "n", LookupFailed("gone"))
+
+    shut.credit()
+
+    assert [row[:2] for row in shut.wire.messages] == [
+        ["node_stream", 1],
+        ["demand_complete", 1],
+        ["node_stream", 2],
+        ["demand_error", 2],
+    ]
+    assert text_of(shut.wire.messages, 1) == "ab"
+
+
+async def test_chunks_that_are_no_text_ports_and_demands_keep_their_order() -> None:
+    shut = Shut()
+    rows: list[tuple[int, str, Any]] = [
+        (1, "p", "a"),
+        (1, "p", 5),
+        (1, "p", "b"),
+        (2, "p", "x"),
+        (1, "q", "c"),
+        (1, "p", "d"),
+        (2, "p", "y"),
+    ]
+    for demand, port, chunk in rows:
+        shut.box.chunk(demand, "n", port, chunk)
+    shut.credit()
+
+    first = [(row[3], row[4]) for row in shut.wire.messages if row[1] == 1]
+    assert first == [("p", "a"), ("p", 5), ("p", "b"), ("q", "c"), ("p", "d")]
+    assert text_of(shut.wire.messages, 2) == "xy"
+
+
+async def test_text_sent_between_two_closings_of_the_window_is_not_overtaken() -> None:
+    shut = Shut()
+    shut.box.send(messages.reply(1, "x" * 900_000))
+    shut.box.chunk(1, "n", "p", "a")
+    shut.box.credited(1)  # open by a byte: the large reply will shut it again
+    shut.box.chunk(1, "n", "p", "b")
+    shut.box.flush()
+    shut.box.chunk(1, "n", "p", "c")
+
+    shut.credit()
+    shut.credit()
+
+    assert text_of(shut.wire.messages, 1) == "abc"
+
+
+async def test_a_window_that_opens_a_little_lets_a_little_through() -> None:
+    shut = Shut()
+    for number in range(100):
+        shut.box.send(messages.reply(number, "y" * 100_000))
+    shut.credit(shut.wire.payload_bytes - READ_WINDOW_BYTES + 250_000)
+
+    assert 2 <= len(shut.wire.messages) <= 4
+    for _ in range(10):
+        shut.credit()
+    assert [row[1] for row in shut.wire.messages] == list(range(100))
+
+
+async def test_streams_are_held_back_until_the_window_opens() -> None:
+    shut = Shut()
+    while not shut.box.congested:
+        shut.box.chunk(1, "n", "p", "z" * 50_000)
+    waiting = asyncio.create_task(shut.box.uncongested())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+
+    for _ in range(3):
+        shut.credit()
+    await waiting
+
+    assert not shut.box.congested
+    assert len(text_of(shut.wire.messages, 1)) > CONGESTED_BYTES // 2
+
+
+async def test_a_pipe_that_takes_nothing_shuts_the_window_too() -> None:
+    wire = Wire()
+    box = Outbox(asyncio.get_running_loop(), wire)
+    wire.backlog = READ_WINDOW_BYTES + 1
+    box.chunk(1, "n", "p", "a")
+    box.chunk(1, "n", "p", "b")
+    wire.backlog = 0
+    wire.room()
+
+    assert wire.messages == [["node_stream", 1, "n", "p", "ab"]]
+
+
+async def test_a_text_larger_than_a_frame_is_cut() -> None:
+    wire = Wire()
+    box = Outbox(asyncio.get_running_loop(), wire)
+    box.chunk(1, "n", "p", "😀" * 1_000_000)
+    for _ in range(3):
+        box.credited(wire.payload_bytes)
+        box.flush()
+
+    assert text_of(wire.messages, 1) == "😀" * 1_000_000
+
+
+@pytest.mark.parametrize("is_shut", [False, True])
+@pytest.mark.parametrize(
+    ("chunk", "code"),
+    [(object(), "unencodable_value"), ("\ud800", "unencodable_value"), (b"x" * MAX_FRAME_BYTES, "too_large")],
+    ids=["object", "surrogate", "large"],
+)
+async def test_a_chunk_that_cannot_travel_is_refused(is_shut: bool, chunk: Any, code: str) -> None:
+    shut = Shut()
+    if not is_shut:
+        shut.credit()
+
+    with pytest.raises(WireError) as caught:
+        shut.box.chunk(1, "n", "p", chunk)
+
+    assert caught.value.code == code
+    shut.box.chunk(1, "n", "p", "fine")
+    shut.credit()
+    assert shut.wire.messages == [["node_stream", 1, "n", "p", "fine"]]
+
+
+async def test_an_answer_as_large_as_a_frame_allows_is_sent_and_a_larger_one_is_not() -> None:
+    wire = Wire()
+    box = Outbox(asyncio.get_running_loop(), wire)
+    room = MAX_FRAME_BYTES - 16 - len(messages.demand_complete(1, "n", {"p": "x" * 70_000}, {})) + 70_000
+    box.complete(1, "n", {"p": "x" * room}, {})
+    box.complete(2, "n", {"p": "x" * (room + 1)}, {})
+    box.flush()
+
+    assert [row[0] for row in wire.messages] == ["demand_complete", "demand_error"]
+    assert wire.messages[1][3]["code"] == "too_large"
+    assert "p" in wire.messages[1][3]["message"]
+
+
+async def test_an_error_that_is_too_large_or_cannot_travel_is_told_in_short() -> None:
+    wire = Wire()
+    box = Outbox(asyncio.get_running_loop(), wire)
+    box.fail(1, "n", LookupFailed("x" * 3_000_000))
+    box.fail(2, "n", LookupFailed("bad \ud800", details={"it": object()}))
+    box.fail(3, "n" * 1_048_500, LookupFailed("no such node"))
+    box.flush()
+
+    assert [(row[0], row[1], row[3]["code"]) for row in wire.messages] == [
+        ("demand_error", number, "unknown_node") for number in (1, 2, 3)
+    ]
