@@ -186,4 +186,5 @@ def test_a_cancelled_stream_ends_with_its_last_message(engine: PortClient) -> No
     assert message[:3] == ["demand_error", 1, "n"]
     assert message[3]["code"] == "cancelled"
     engine.ping()
-    assert [one[0] for one in engine.messages[-3:]] == ["demand_error", "credit", "pong"], "nothing of it follows"
+    after = engine.messages[engine.messages.index(message) + 1 :]
+    assert {one[0] for one in after} == {"credit", "pong"}, "nothing of it follows"

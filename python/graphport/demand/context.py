@@ -5,10 +5,13 @@ Called by node code; made by `flight` and `run`.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from graphport.core.errors import DemandStopped, InferenceError, NodeError
+from graphport.demand.ready_queue import TURN_S
 
 if TYPE_CHECKING:
     from graphport.demand.evaluator import Evaluator
@@ -17,12 +20,13 @@ if TYPE_CHECKING:
 
 
 class _Context:
-    __slots__ = ("_evaluator", "_flight", "node")
+    __slots__ = ("_evaluator", "_flight", "_turn_ends", "node")
 
     def __init__(self, evaluator: Evaluator, node: CompiledNode, flight: Flight | None) -> None:
         self._evaluator = evaluator
         self.node = node
         self._flight = flight
+        self._turn_ends = 0.0
 
     @property
     def node_id(self) -> str:
@@ -78,6 +82,12 @@ class LoopContext(_Context):
         self._flight.emit(port, chunk)
         if self._evaluator.sink.congested:
             await self._evaluator.sink.uncongested()
+        now = perf_counter()
+        if now >= self._turn_ends:
+            # A node that only streams never suspends by itself; others, and a cancel, must get their turn.
+            if self._turn_ends:
+                await asyncio.sleep(0)
+            self._turn_ends = perf_counter() + TURN_S
 
 
 class ThreadContext(_Context):

@@ -12,13 +12,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from graphport.core.errors import DemandStopped, GraphportError, LookupFailed, NodeError
 from graphport.demand.flight import Flight
 from graphport.demand.memo import Memo
 from graphport.demand.outputs import failure
-from graphport.demand.ready_queue import ReadyQueue
+from graphport.demand.ready_queue import TURN_S, ReadyQueue
 from graphport.demand.run import Run
 from graphport.demand.session import Session
 from graphport.demand.threads import NodeThreads
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from graphport.contracts.sink import DemandSink
     from graphport.graph.catalogue import Catalogue
     from graphport.graph.compile import CompiledNode
-
-TURN_S: Final = 0.002
 
 _log = logging.getLogger("graphport.evaluator")
 

@@ -6,11 +6,14 @@ A session with a thousand ready runs gets no more than one with a single run. Ca
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from graphport.demand.run import Run
     from graphport.demand.session import Session
+
+# Seconds for which nodes may hold the loop before the pipe is polled again.
+TURN_S: Final = 0.002
 
 
 class ReadyQueue:

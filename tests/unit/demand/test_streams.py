@@ -230,6 +230,24 @@ async def test_a_thread_that_is_held_back_learns_of_its_cancel() -> None:
         b.sink.release()
 
 
+async def test_a_node_that_only_streams_leaves_the_loop_its_turns() -> None:
+    sent: list[int] = []
+
+    async def speak(_inputs: dict[str, Any], ctx: Any) -> dict[str, Any]:
+        while True:
+            assert len(sent) < 1_000_000, "the loop got no turn"
+            sent.append(1)
+            await ctx.stream("text", "x")
+
+    async with bench(make_type("speak", speak, outputs=[streamed("text")])) as b:
+        b.open(graph({"s": "speak"}))
+        demand = b.start("s")
+        await turns(3)
+        b.evaluator.cancel(demand)
+
+        assert (await b.sink.answer(demand)).code == "cancelled"
+
+
 async def test_a_node_that_streams_and_fails_is_not_repeated() -> None:
     attempts: list[int] = []
 
