@@ -292,8 +292,10 @@ class WorkerProfile(Protocol):
         """The address a line of the worker's standard output announces, or None if it is no such line."""
 
     def start_failure(self, returncode: int) -> str | None:
-        """What ending with that exit status during the start means: `invalid_model` if the worker refused the file,
-        `backend_unavailable` if its program cannot run on this machine, None for anything else.
+        """The error code for a worker that ended with that exit status during its start.
+
+        `invalid_model` if it refused the file, `backend_unavailable` if its program cannot run on this machine, None
+        for anything else, which is a crash.
         """
 
 

@@ -6,6 +6,7 @@ Made and carried by `evaluator`; the handler sees it only through its context.
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from graphport.core.errors import DemandStopped, GraphportError
@@ -140,12 +141,19 @@ class Flight:
 
     def call(self, inputs: dict[str, Any]) -> Callable[[], None]:
         """Run a `thread` node on the calling thread; returns what delivers the result, to be called on the loop."""
+        began = perf_counter()
         try:
             outputs = self.node.handler(inputs, self.context)
         except BaseException as raised:  # a thread of ours must outlive whatever a node raises
             error = failure(self.node, raised)
             return lambda: self.fail(error)
-        return lambda: self.succeed(outputs)
+        seconds = perf_counter() - began
+
+        def deliver() -> None:
+            self.node.stats.add(1, seconds)
+            self.succeed(outputs)
+
+        return deliver
 
     def succeed(self, returned: Any) -> None:
         """The node returned. Checks, remembers and hands on the outputs."""

@@ -175,6 +175,7 @@ class Run:
         consumers, last = self.plan.consumers, len(results) - 1
         shared, scanned = self._evaluator.started != self._alone, self._needs is None
         stats, count, began = nodes[last].stats, 0, perf_counter()
+        outputs: Any = None
         while ready and not self.closed:
             place = ready.popleft()
             node = context.node = nodes[place]
@@ -187,6 +188,8 @@ class Run:
                 break
             # Another run may have computed the same since this one looked.
             if shared and self._known_by_now(place):
+                if perf_counter() >= until:
+                    break
                 continue
             if plain[place]:
                 inputs = node.base.copy()
@@ -200,9 +203,9 @@ class Run:
                 outputs = node.handler(inputs, context)
             else:
                 outputs = self._begin(place, node, inputs)
-                if outputs.__class__ is Flight:
-                    return outputs
-                if outputs is _LATER:
+                if outputs is _LATER or outputs.__class__ is Flight:
+                    if outputs is not _LATER or perf_counter() >= until:
+                        break
                     continue
             if outputs.__class__ is not dict or outputs.keys() != node.output_names:
                 outputs = checked(node, outputs)
@@ -219,7 +222,7 @@ class Run:
             else:
                 self._advance(place, outputs)
         stats.add(count, perf_counter() - began)
-        return None
+        return outputs if outputs.__class__ is Flight else None
 
     def _known_by_now(self, place: int) -> bool:
         outputs = self._evaluator.memo.get(self.keys[place])  # type: ignore[arg-type]
