@@ -65,9 +65,7 @@ class Table:
         self.add(Vector("write", name, "unencodable_value", "", value))
 
     def frame(self, kind: str, name: str, message: Any, verdict: str = "accept", names: str = "") -> None:
-        self.add(
-            Vector(kind, name, verdict, encode(message).hex(), tag(message), messages=tuple(names.split()))
-        )
+        self.add(Vector(kind, name, verdict, encode(message).hex(), tag(message), messages=tuple(names.split())))
 
 
 class Bytes(bytes):

@@ -202,9 +202,7 @@ def test_a_mutated_codec_turns_the_vectors_red(mutant: str) -> None:
         value = codec.unpack(data)
         return {} if isinstance(value, dict) else value
 
-    unpack = {"lists_as_tuples": lists_as_tuples, "never_refuses": never_refuses}.get(
-        mutant, drops_map_entries
-    )
+    unpack = {"lists_as_tuples": lists_as_tuples, "never_refuses": never_refuses}.get(mutant, drops_map_entries)
 
     def passes(row: dict[str, Any]) -> bool:
         try:

@@ -53,9 +53,7 @@ class _Recording:
             GraphportError: `backend_unavailable` if the test gave none.
         """
         if name not in self._services:
-            raise GraphportError(
-                f"There is no service {name!r}.", code="backend_unavailable", node_id=self.node_id
-            )
+            raise GraphportError(f"There is no service {name!r}.", code="backend_unavailable", node_id=self.node_id)
         return self._services[name]
 
     def text(self, port: str | None = None) -> str:

@@ -45,9 +45,7 @@ async def talk(text: str, ctx: RunContext) -> str:
     return text
 
 
-@node(
-    type="raw", inputs=[PortSpec(name="a"), PortSpec(name="b", type="number")], outputs={"x": Any, "y": Any}
-)
+@node(type="raw", inputs=[PortSpec(name="a"), PortSpec(name="b", type="number")], outputs={"x": Any, "y": Any})
 def take_all(inputs: dict[str, Any]) -> dict[str, Any]:
     return {"x": inputs["a"], "y": inputs["b"]}
 

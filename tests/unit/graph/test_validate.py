@@ -144,9 +144,7 @@ def test_incompatible_ports_name_both_types() -> None:
 
 
 def test_fitting_ports_are_not_reported() -> None:
-    load_graph(
-        graph({"m": "model", "a": "source", "b": "copy"}, "a.number b.text", "a.any m.temperature"), CATALOGUE
-    )
+    load_graph(graph({"m": "model", "a": "source", "b": "copy"}, "a.number b.text", "a.any m.temperature"), CATALOGUE)
 
 
 @pytest.mark.parametrize(
@@ -166,9 +164,7 @@ def test_fitting_ports_are_not_reported() -> None:
 def test_a_dangling_edge_says_what_is_missing(broken: str, message: str, node: str, port: str | None) -> None:
     found = faults(graph({"a": "source", "b": ("copy", {"text": "x"})}, broken))
 
-    assert [(fault["code"], fault["node"], fault.get("port")) for fault in found] == [
-        ("dangling_edge", node, port)
-    ]
+    assert [(fault["code"], fault["node"], fault.get("port")) for fault in found] == [("dangling_edge", node, port)]
     assert found[0]["message"].startswith(f"Edge {broken.replace(' ', ' → ')}: {message}")
 
 
@@ -213,9 +209,7 @@ def test_two_edges_on_a_single_port_name_both_sources() -> None:
 
 
 def test_a_port_of_many_takes_many_edges() -> None:
-    load_graph(
-        graph({"a": "source", "c": "source", "j": "join"}, "a.text j.texts", "c.text j.texts"), CATALOGUE
-    )
+    load_graph(graph({"a": "source", "c": "source", "j": "join"}, "a.text j.texts", "c.text j.texts"), CATALOGUE)
 
 
 @pytest.mark.parametrize(
@@ -349,9 +343,7 @@ def test_a_hundred_thousand_nodes_are_no_problem(closed: bool) -> None:
     else:
         load_graph({"nodes": nodes, "edges": edges}, CATALOGUE)
 
-    assert (
-        time.monotonic() - started < 30
-    )  # far above the 1 to 3 s it takes, far below what quadratic time takes
+    assert time.monotonic() - started < 30  # far above the 1 to 3 s it takes, far below what quadratic time takes
 
 
 def test_many_faults_take_linear_time() -> None:
