@@ -185,10 +185,16 @@ defmodule Graphport.CallerTest do
     end
   end
 
-  test "a long answer and many short ones are read, and credited", %{session: session} do
+  test "the engine is told what was read, at the latest after 256 KiB", %{session: session} do
     for _ <- 1..10 do
-      assert {:ok, %{"data" => data}} = Graphport.demand(session, "big:900000")
-      assert byte_size(data) == 900_000
+      assert {:ok, %{"data" => data}} = Graphport.demand(session, "big:200000")
+      assert byte_size(data) == 200_000
     end
+
+    assert {:ok, %{"ids" => credits}} = Graphport.demand(session, "credits:5")
+    bytes = Enum.map(credits, fn [_frames, bytes] -> bytes end)
+    assert Enum.all?(Enum.zip([0 | bytes], bytes), fn {before, now} -> (now - before) in 262_144..462_144 end)
+    assert [frames | _] = List.last(credits)
+    assert frames in 10..12
   end
 end

@@ -4,7 +4,7 @@ defmodule Graphport.Instance.EngineTest do
 
   import ExUnit.CaptureLog
 
-  alias Graphport.Error
+  alias Graphport.{Error, Instance}
   alias Graphport.Port.OsProcess
 
   describe "start_link/1" do
@@ -78,6 +78,8 @@ defmodule Graphport.Instance.EngineTest do
         assert text =~ "exit status 7"
       end
 
+      {:ok, instance} = Instance.fetch(name)
+      assert :ets.tab2list(instance.routes) == []
       assert {:ok, %{"session" => _}} = Graphport.demand(session, "echo")
       assert {:ok, %{os_pid: new, open_demands: 0}} = Graphport.info(name)
       assert new != old
@@ -137,6 +139,17 @@ defmodule Graphport.Instance.EngineTest do
       assert {:ok, _outputs} = Graphport.demand(session, "echo")
       eventually(fn -> not os_alive?(os_pid) end)
     end
+  end
+
+  test "an engine that is stopped in its tracks is killed after its owner", %{name: name} do
+    start_peer(name)
+    {:ok, session} = Graphport.open(name, %{})
+    {:ok, %{os_pid: os_pid}} = Graphport.info(name)
+    {:ok, _demand} = Graphport.demand_async(session, "hang")
+    eventually(fn -> File.read!("/proc/#{os_pid}/stat") =~ ") T " end)
+    Process.exit(Process.whereis(:"#{inspect(name)}.engine"), :kill)
+    assert_receive {:demand_error, "hang", %Error{code: :engine_down}}, 5_000
+    eventually(fn -> not os_alive?(os_pid) end)
   end
 
   describe "stopping an instance" do

@@ -13,7 +13,7 @@ defmodule Graphport.Instance.JanitorTest do
     {:ok, session: session, instance: instance}
   end
 
-  test "a caller that dies cancels its demands", %{session: session, name: name} do
+  test "a caller that dies cancels its demands", %{session: session, name: name, instance: instance} do
     me = self()
 
     caller =
@@ -27,6 +27,7 @@ defmodule Graphport.Instance.JanitorTest do
     Process.exit(caller, :kill)
     assert {:ok, %{"ids" => ids}} = Graphport.demand(session, "cancels:3")
     assert length(Enum.uniq(ids)) == 3
+    refute :ets.member(instance.watched, caller)
     assert {:ok, %{open_demands: 0}} = Graphport.info(name)
   end
 

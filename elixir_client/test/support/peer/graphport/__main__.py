@@ -12,7 +12,7 @@ import sys
 import time
 
 frames = read = 0
-cancels, closes, opens = [], [], []
+cancels, closes, opens, credits = [], [], [], []
 waiting = []  # (demand, node, list, how many) of demands that wait for a list to grow
 silent = {}
 
@@ -143,8 +143,9 @@ def demand(demand, session, node, options):
         complete(demand, node, {})
     elif word == "error":
         say("demand_error", demand, node, {"code": rest, "message": "as told", "node_id": "inner", "details": {"a": 1}})
-    elif word in ("cancels", "closes", "opens"):
-        waiting.append((demand, node, {"cancels": cancels, "closes": closes, "opens": opens}[word], int(rest)))
+    elif word in ("cancels", "closes", "opens", "credits"):
+        lists = {"cancels": cancels, "closes": closes, "opens": opens, "credits": credits}
+        waiting.append((demand, node, lists[word], int(rest)))
     else:
         say("demand_error", demand, node, {"code": "unknown_node", "message": node, "node_id": node})
 
@@ -171,6 +172,8 @@ def handle(message):
         node = silent.get(message[1], "deaf")
         if not node.startswith("deaf"):
             say("demand_error", message[1], node, {"code": "cancelled", "message": "cancelled"})
+    elif name == "credit":
+        credits.append(message[1:])
     elif name == "ping":
         say("credit", frames, read)
         say("pong", message[1])
