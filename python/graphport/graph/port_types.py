@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # For each input type, the output types it takes besides itself and `any`.
 _ALSO_TAKES: Final[dict[str, frozenset[str]]] = {
-    "prompt": frozenset({"string"}),
+    "prompt": frozenset({"string", "masked_prompt"}),
     "string": frozenset({"prompt", "json", "number", "integer", "boolean"}),
     "number": frozenset({"integer"}),
     "json": frozenset({"string", "number", "integer", "boolean", "list", "map"}),
@@ -54,6 +54,31 @@ _UNCHECKED: Final = (
     "model_ref",
     "kv_cache",
 )
+
+# For each known type: what its values look like, for people.
+SHAPES: Final[dict[str, str]] = {
+    "any": "Any value.",
+    "audio": "A sound: encoded bytes (WAV, MP3 …), their base64 text, an address, or a map that describes it.",
+    "audio_stream": "A sound that comes in pieces.",
+    "boolean": "`true` or `false`.",
+    "bytes": "Bytes.",
+    "component": "A component of the host's user interface: a path or name, or a map that describes it.",
+    "embedding": "A list of numbers that stands for a text.",
+    "image": "An image: encoded bytes (PNG, JPEG …), their base64 text, an address, or a map that describes it.",
+    "integer": "A whole number; not a boolean.",
+    "json": "What JSON can say: a text, a number, a boolean, a list or a map.",
+    "kv_cache": "A handle of what a model remembers of a prompt.",
+    "list": "A list.",
+    "map": "A map with texts as keys.",
+    "masked_prompt": '`{"type": "masked_prompt", "segments": [{"text", "masked"}]}`; masked segments may be rewritten.',
+    "model_ref": '`{"contractVersion": 2, "engine", "modelId", "modelPath", "taskTypePrimary"}`: a model in use.',
+    "number": "A number, whole or not; not a boolean.",
+    "point_cloud": '`{"positions": [[x, y, z]], "colors": [[r, g, b]]}`; colours are optional, and go from 0 to 1.',
+    "prompt": "A text or a masked prompt.",
+    "stream": "Pieces of a value that is still being made.",
+    "string": "A text.",
+    "vector": "A list of numbers.",
+}
 
 KNOWN_TYPES: Final[frozenset[str]] = frozenset(_CHECKED) | frozenset(_UNCHECKED)
 

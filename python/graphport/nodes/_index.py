@@ -19,14 +19,29 @@ if TYPE_CHECKING:
     from graphport.contracts.node import NodeType
 
 _NAMES: Final = (
+    "audio-input",
+    "audio-output",
     "boolean-input",
+    "component-preview",
     "conditional",
+    "expand-settings",
+    "image-input",
+    "image-output",
     "json-filter",
+    "linked-input",
     "llamacpp-inference",
+    "masked-text-input",
     "merge",
+    "model-provider",
     "number-input",
+    "point-cloud-output",
+    "selection-input",
     "text-input",
     "text-output",
+    "unload-model",
+    "validator",
+    "vector-input",
+    "vector-output",
 )
 
 

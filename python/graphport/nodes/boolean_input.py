@@ -15,13 +15,17 @@ _WORDS: Final = {"true": True, "false": False}
 @node(
     # `any`, because the words "true" and "false" are as good as the values.
     inputs=[PortSpec(name="value", type="any", required=True, external=True, description="True or false.")],
-    outputs={"value": bool},
+    outputs=[PortSpec(name="value", type="boolean", description="True or false.")],
     category="input",
     execution="inline",
     trusted=True,
 )
 def boolean_input(value: Any) -> bool:
-    """Gives true or false; the words "true" and "false" count as the values."""
+    """Gives true or false; the words "true" and "false" count as the values.
+
+    Raises:
+        NodeError: `invalid_input` for anything else.
+    """
     if isinstance(value, bool):
         return value
     if isinstance(value, str) and value in _WORDS:

@@ -20,14 +20,21 @@ from graphport.graph.port_types import shown
         ),
         PortSpec(name="value", type="any", description="What is sent on."),
     ],
-    outputs={"true_out": Any, "false_out": Any},
+    outputs=[
+        PortSpec(name="true_out", type="any", description="The value, if the condition is true; else dead."),
+        PortSpec(name="false_out", type="any", description="The value, if the condition is false; else dead."),
+    ],
     category="logic",
     execution="inline",
     gate=True,
     trusted=True,
 )
 def conditional(condition: bool | None, value: Any) -> dict[str, Any]:
-    """Sends a value to `true_out` or to `false_out`. What hangs on the other is not run."""
+    """Sends a value to `true_out` or to `false_out`. What hangs on the other is not run.
+
+    Raises:
+        NodeError: `invalid_input` if the condition is neither true nor false nor null.
+    """
     if condition is not None and not isinstance(condition, bool):
         raise NodeError(
             f"conditional: the condition should be true or false, got {shown(condition)}.",

@@ -25,6 +25,10 @@ class Filtered(TypedDict):
         PortSpec(name="json", type="json", required=True, description="The value to look into."),
         PortSpec(name="path", type="string", default="", description="As in `a.b[0].c`; empty is the whole value."),
     ],
+    outputs=[
+        PortSpec(name="value", type="any", description="The part, or null."),
+        PortSpec(name="found", type="boolean", description="Whether there is such a part; it may be null."),
+    ],
     category="data",
     execution="inline",
     content_digest=True,
@@ -34,6 +38,9 @@ def json_filter(json: Any, path: str = "") -> Filtered:
     """Gives the part of a JSON value that a path such as `a.b[0].c` names, and whether there is one.
 
     A text is a value without parts: it is not parsed.
+
+    Raises:
+        NodeError: `invalid_input` if the path cannot be read.
     """
     value = json
     for key, index in _steps(path or ""):

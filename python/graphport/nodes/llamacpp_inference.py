@@ -79,7 +79,18 @@ _OUTPUTS: Final = (
     trusted=True,
 )
 async def llamacpp_inference(inputs: dict[str, Any], ctx: RunContext) -> dict[str, Any]:
-    """Lets a local GGUF model answer a prompt, and streams the answer."""
+    """Lets a local GGUF model answer a prompt, and streams the answer.
+
+    The model is loaded when it is first used and stays loaded for the next answer. The same inputs give the cached
+    answer again; demand with `fresh` for another one.
+
+    Raises:
+        NodeError: `missing_input` if there is no model path; `invalid_input` if it is no text, or `stop` no list of
+            texts.
+        InferenceError: `model_not_found` if there is no such file; `invalid_model` if it is no model that can be
+            loaded; `context_exceeded` if the prompt is too long; `backend_unavailable` if nothing is installed
+            that runs models; `backend_crashed`, `backend_timeout` or `backend_failed` if the model's process fails.
+    """
     model_path = _model_path(inputs["model_path"])
     gateway: InferenceGateway = ctx.service("inference")
     parameters = LoadParameters(

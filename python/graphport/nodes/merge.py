@@ -26,6 +26,10 @@ class Merged(TypedDict):
             description="Texts, or lists of texts, in the order of the edges.",
         )
     ],
+    outputs=[
+        PortSpec(name="merged", type="string", description="The texts, joined."),
+        PortSpec(name="count", type="integer", description="Number of texts that were joined."),
+    ],
     category="text",
     execution="inline",
     trusted=True,

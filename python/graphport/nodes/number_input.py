@@ -14,13 +14,17 @@ from graphport.graph.port_types import shown
 @node(
     # `any`, because a text that reads as a number is as good as a number.
     inputs=[PortSpec(name="value", type="any", required=True, external=True, description="A number, or its text.")],
-    outputs={"value": float},
+    outputs=[PortSpec(name="value", type="number", description="The number; an integer stays one.")],
     category="input",
     execution="inline",
     trusted=True,
 )
 def number_input(value: Any) -> int | float:
-    """Gives a finite number; a text such as "2.5" counts as the number it reads as."""
+    """Gives a finite number; a text such as "2.5" counts as the number it reads as.
+
+    Raises:
+        NodeError: `invalid_input` for other texts, infinity, NaN and everything else.
+    """
     number = _parsed(value.strip()) if isinstance(value, str) else value
     if isinstance(number, bool) or not (
         isinstance(number, int) or (isinstance(number, float) and math.isfinite(number))

@@ -11,7 +11,7 @@ from graphport.graph.authoring import node, node_type_of
 
 @node(
     inputs=[PortSpec(name="text", type="string", external=True, description="The text to show.")],
-    outputs={"text": str},
+    outputs=[PortSpec(name="text", type="string", description="The text.")],
     category="output",
     execution="inline",
     trusted=True,

@@ -10,10 +10,11 @@ from typing import Annotated, Any, Literal, NewType, Optional, TypedDict, Union
 import pytest
 
 from graphport.contracts.node import PortSpec
-from graphport.graph.port_types import KNOWN_TYPES, check_value, fits, shown, type_of
+from graphport.graph.port_types import KNOWN_TYPES, SHAPES, check_value, fits, shown, type_of
 
 FITTING = {
     ("string", "prompt"),
+    ("masked_prompt", "prompt"),
     ("prompt", "string"),
     ("json", "string"),
     ("number", "string"),
@@ -47,6 +48,12 @@ def test_any_fits_all_and_each_fits_itself(kind: str) -> None:
     assert fits("any", kind)
     assert fits(kind, "any")
     assert fits(kind, kind)
+
+
+def test_every_known_type_is_described() -> None:
+    assert SHAPES.keys() == KNOWN_TYPES
+    assert list(SHAPES) == sorted(SHAPES)
+    assert all(shape.endswith(".") for shape in SHAPES.values())
 
 
 VALUES: dict[str, Any] = {
