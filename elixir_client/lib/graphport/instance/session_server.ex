@@ -14,6 +14,8 @@ defmodule Graphport.Instance.SessionServer do
   @close_timeout_ms 5_000
   # Asks again for the engine, in case its owner was restarted and forgot who was waiting.
   @await_again_ms 1_000
+  # A graph whose loading kills the engine is not loaded again and again: it would take every other session with it.
+  @deaths_while_loading 3
 
   @type answer :: {:ok, Instance.route()} | {:error, Error.t()}
 
@@ -85,8 +87,8 @@ defmodule Graphport.Instance.SessionServer do
     if args.owner != :none, do: Process.monitor(args.owner)
 
     # request: {id, wire session, epoch, port, credit} of the `open` under way; waiting: who asked for the route;
-    # closing: who waits for the answer to `close`.
-    {:ok, Map.merge(args, %{route: nil, request: nil, waiting: [], closing: nil, awaiting: false})}
+    # closing: who waits for the answer to `close`; deaths: engines that ended, one after the other, while loading it.
+    {:ok, Map.merge(args, %{route: nil, request: nil, waiting: [], closing: nil, awaiting: false, deaths: 0})}
   end
 
   @impl GenServer
@@ -145,7 +147,7 @@ defmodule Graphport.Instance.SessionServer do
 
   defp opened({:reply, _facts}, route, state) do
     :ets.insert(state.instance.routes, route)
-    state = %{state | route: route}
+    state = %{state | route: route, deaths: 0}
 
     # The epoch may have ended meanwhile: its rows were removed before this one came.
     case Instance.pipe(state.instance) do
@@ -159,11 +161,13 @@ defmodule Graphport.Instance.SessionServer do
     end
   end
 
-  defp opened({:error, %Error{code: :engine_down}}, _route, state), do: load(state)
+  defp opened({:error, %Error{code: :engine_down}}, _route, %{deaths: deaths} = state)
+       when deaths + 1 < @deaths_while_loading,
+       do: load(%{state | deaths: deaths + 1})
 
   defp opened({:error, error}, _route, state) do
     answer(state, {:error, error})
-    {:noreply, %{state | waiting: []}}
+    {:noreply, %{state | waiting: [], deaths: 0}}
   end
 
   # Loads the graph if somebody waits for it and nothing is under way. The reply comes as a message.
