@@ -180,16 +180,14 @@ class Run:
             place = ready.popleft()
             node = context.node = nodes[place]
             if node.stats is not stats or count == _NODES_PER_LOOK:
-                now = perf_counter()
-                stats.add(count, now - began)
-                stats, count, began = node.stats, 0, now
+                began = stats.add(count, began)
+                stats, count = node.stats, 0
             if (began >= until) or (node.execution == ASYNC and not in_task):
                 ready.appendleft(place)
                 break
             # Another run may have computed the same since this one looked.
             if shared and self._known_by_now(place):
-                if perf_counter() >= until:
-                    break
+                began, count = stats.add(count, began), 0
                 continue
             if plain[place]:
                 inputs = node.base.copy()
@@ -203,9 +201,10 @@ class Run:
                 outputs = node.handler(inputs, context)
             else:
                 outputs = self._begin(place, node, inputs)
-                if outputs is _LATER or outputs.__class__ is Flight:
-                    if outputs is not _LATER or perf_counter() >= until:
-                        break
+                if outputs.__class__ is Flight:
+                    break
+                if outputs is _LATER:
+                    began, count = stats.add(count, began), 0
                     continue
             if outputs.__class__ is not dict or outputs.keys() != node.output_names:
                 outputs = checked(node, outputs)
@@ -215,13 +214,12 @@ class Run:
             if scanned and place != last:
                 results[place] = outputs
                 for consumer in consumers[place]:
-                    left = pending[consumer] - 1
-                    pending[consumer] = left
-                    if not left:
+                    pending[consumer] -= 1
+                    if not pending[consumer]:
                         ready.append(consumer)
             else:
                 self._advance(place, outputs)
-        stats.add(count, perf_counter() - began)
+        stats.add(count, began)
         return outputs if outputs.__class__ is Flight else None
 
     def _known_by_now(self, place: int) -> bool:

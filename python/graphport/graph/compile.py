@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from graphport.graph.digest import digest, xxh3
@@ -42,10 +43,12 @@ class TypeStats:
         self.executions = 0
         self.seconds = 0.0
 
-    def add(self, executions: int, seconds: float) -> None:
-        """Count executions that took so long together."""
+    def add(self, executions: int, began: float) -> float:
+        """Count executions that together took from `began`, by `perf_counter`, until now; returns now."""
+        now = perf_counter()
         self.executions += executions
-        self.seconds += seconds
+        self.seconds += now - began
+        return now
 
 
 class CompiledNode:

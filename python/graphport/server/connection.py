@@ -73,28 +73,32 @@ class Connection:
         """Bytes have come: handle every whole frame, carry demands on, send answers."""
         if self._over:
             return
+        self._outbox.hold()
         try:
-            for payload in self._splitter.feed(data):
-                self._frames += 1
-                self._bytes += len(payload)
-                for message in messages.parse_frame(payload):
-                    if self._over:
-                        return
-                    if self._evaluator is None:
-                        self._greet(message)
-                    else:
-                        self._handle(message)
+            self._read(data)
+            if (
+                self._frames - self._credited_frames >= CREDIT_EVERY_FRAMES
+                or self._bytes - self._credited_bytes >= CREDIT_EVERY_BYTES
+            ):
+                self._send_credit()
+            if self._evaluator is not None and not self._over:
+                self._evaluator.advance()
         except WireError as error:
             self._refuse(error, EXIT_PROTOCOL)
-            return
-        if (
-            self._frames - self._credited_frames >= CREDIT_EVERY_FRAMES
-            or self._bytes - self._credited_bytes >= CREDIT_EVERY_BYTES
-        ):
-            self._send_credit()
-        if self._evaluator is not None:
-            self._evaluator.advance()
-        self._outbox.flush()
+        finally:
+            self._outbox.flush()
+
+    def _read(self, data: bytes) -> None:
+        for payload in self._splitter.feed(data):
+            self._frames += 1
+            self._bytes += len(payload)
+            for message in messages.parse_frame(payload):
+                if self._over:
+                    return
+                if self._evaluator is None:
+                    self._greet(message)
+                else:
+                    self._handle(message)
 
     def ended(self) -> None:
         """The pipe has come to its end."""

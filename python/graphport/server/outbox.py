@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphport.core.errors import GraphportError, WireError
 from graphport.wire import messages
-from graphport.wire.framing import join
+from graphport.wire.framing import join, lone
 from graphport.wire.limits import MAX_FRAME_BYTES, READ_WINDOW_BYTES
 
 if TYPE_CHECKING:
@@ -154,6 +154,10 @@ class Outbox:
     def _shut(self) -> bool:
         return self._sent_bytes - self._read_by_beam >= READ_WINDOW_BYTES or self._transport.backlog > READ_WINDOW_BYTES
 
+    def hold(self) -> None:
+        """Plan no flush for what is sent from now on: the caller will call `flush` before it returns to the loop."""
+        self._flush_planned = True
+
     def _plan_flush(self) -> None:
         if not self._flush_planned:
             self._flush_planned = True
@@ -167,10 +171,14 @@ class Outbox:
             return
         if self._sent_bytes - self._read_by_beam + self._queued_bytes < READ_WINDOW_BYTES and not self._texts:
             # The usual case: everything goes, and nothing in the queue is joined text.
-            pieces, size = join(queue)  # type: ignore[arg-type]
-            queue.clear()
+            if len(queue) == 1:
+                self._sent_bytes += self._queued_bytes
+                pieces = [lone(queue.popleft())]  # type: ignore[arg-type]
+            else:
+                pieces, size = join(queue)  # type: ignore[arg-type]
+                queue.clear()
+                self._sent_bytes += size
             self._queued_bytes = 0
-            self._sent_bytes += size
             self._transport.write(pieces)
         else:
             self._flush_part()

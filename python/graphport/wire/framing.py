@@ -34,6 +34,8 @@ class FrameSplitter:
         Raises:
             WireError: `bad_frame` if a length is over `MAX_FRAME_BYTES`. The splitter is of no use after that.
         """
+        if not self._buffer and len(data) == 4 + int.from_bytes(data[:4], "big") <= MAX_FRAME_BYTES:
+            return [data[4:]]  # one whole frame: nearly always so
         if self._buffer:
             self._buffer += data
             data = bytes(self._buffer)
@@ -49,6 +51,11 @@ class FrameSplitter:
         if position or not self._buffer:
             self._buffer = bytearray(data[position:])
         return payloads
+
+
+def lone(message: bytes) -> bytes:
+    """A frame of one packed message."""
+    return _LENGTH.pack(len(message)) + message
 
 
 def join(messages: Iterable[bytes]) -> tuple[list[bytes], int]:
