@@ -177,8 +177,7 @@ class Run:
         stats, count, began = nodes[last].stats, 0, perf_counter()
         outputs: Any = None
         while ready and not self.closed:
-            place = ready.popleft()
-            node = context.node = nodes[place]
+            node = context.node = nodes[place := ready.popleft()]
             if node.stats is not stats or count == _NODES_PER_LOOK:
                 began = stats.add(count, began)
                 stats, count = node.stats, 0
