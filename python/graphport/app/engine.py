@@ -52,8 +52,8 @@ def run_port(node_modules: Sequence[str], *, stdio: bool) -> int:
     # would stay ignored in every child process.
     signal.signal(signal.SIGINT, lambda *_: None)
     sys.setswitchinterval(0.0005)
-    composition = _Composition(node_modules)
-    loop = _new_loop()
+    composition = Composition(node_modules)
+    loop = new_loop()
     try:
         return loop.run_until_complete(
             serve(wire, captured, stdio=stdio, start=composition.start, stop=composition.stop)
@@ -62,17 +62,26 @@ def run_port(node_modules: Sequence[str], *, stdio: bool) -> int:
         logging.shutdown()
 
 
-class _Composition:
-    """The engine's parts, made at `hello` and stopped at the end."""
+class Composition:
+    """An evaluator's parts, made when they are first asked for and stopped at the end."""
 
     def __init__(self, node_modules: Sequence[str]) -> None:
         self._node_modules = node_modules
+        self._catalogue: Catalogue | None = None
         self._gateway: LocalGateway | None = None
 
+    @property
+    def catalogue(self) -> Catalogue:
+        """The node types; raises what `load_catalogue` does."""
+        if self._catalogue is None:
+            self._catalogue = load_catalogue(self._node_modules)
+        return self._catalogue
+
     def start(self, sink: DemandSink, _options: dict[str, Any]) -> Evaluator:
+        """Make the evaluator, on the loop's thread."""
         from graphport.demand.evaluator import Evaluator
 
-        return Evaluator(load_catalogue(self._node_modules), sink, services=_Services(self._inference))
+        return Evaluator(self.catalogue, sink, services=_Services(self._inference))
 
     def _inference(self) -> LocalGateway:
         if self._gateway is None:
@@ -85,6 +94,7 @@ class _Composition:
         return self._gateway
 
     async def stop(self) -> None:
+        """End what the services have started."""
         if self._gateway is not None:
             await self._gateway.close()
 
@@ -138,7 +148,8 @@ def load_catalogue(node_modules: Sequence[str]) -> Catalogue:
     return catalogue
 
 
-def _new_loop() -> asyncio.AbstractEventLoop:
+def new_loop() -> asyncio.AbstractEventLoop:
+    """An event loop: uvloop's if it is installed."""
     try:
         import uvloop
     except ImportError:

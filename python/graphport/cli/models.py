@@ -1,32 +1,52 @@
-"""`graphport models list|install`. Called by `cli.main`."""
+"""`graphport models list|install`. Works without typer and rich. Called by `commands` and `bare`."""
 
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING
 
-from graphport.app.models import ModelFolder, Progress
+from graphport.app.doctor import installed_models
+from graphport.app.models import ModelFolder
+from graphport.cli.output import FAILED, MISUSED, OK, complain, to_json
 from graphport.core.errors import GraphportError
 
 if TYPE_CHECKING:
-    from argparse import Namespace
+    from graphport.app.models import Progress
 
 
-def run(options: Namespace) -> int:
-    """Do it; returns the exit status: 0, or 1 with a sentence on standard error."""
+def show_list(*, as_json: bool) -> int:
+    """Show the models that graphs can name, and those of the catalogue that are not installed yet."""
     library = ModelFolder()
-    if options.action == "list":
-        for name, model in sorted(library.catalogue.items()):
-            place = library.path(name)
-            print(f"{name:<12} {model.description} ({place or 'not installed'})")
-        return 0
+    installed = installed_models(library)
+    rows = []
+    for name in sorted(library.catalogue.keys() | installed.keys()):
+        model, place = library.catalogue.get(name), installed.get(name)
+        rows.append(
+            {
+                "name": name,
+                "description": "Put there by you." if model is None else model.description,
+                "installable": model is not None,
+                "path": None if place is None else str(place),
+            }
+        )
+    if as_json:
+        sys.stdout.write(f"{to_json({'folder': str(library.folder), 'models': rows})}\n")
+        return OK
+    for row in rows:
+        sys.stdout.write(f"{row['name']:<12} {row['description']} ({row['path'] or 'not installed'})\n")
+    return OK
+
+
+def install(name: str, *, as_json: bool) -> int:
+    """Install a model; returns the exit status: 0, 1, or 2 for a name that is not in the catalogue."""
+    library = ModelFolder()
     try:
-        place = library.install(options.name, _Bar())
+        place = library.install(name, _Bar())
     except GraphportError as error:
-        print(f"graphport: {error.message}", file=sys.stderr)
-        return 1
-    print(place)
-    return 0
+        complain(error.message)
+        return MISUSED if error.code == "model_not_found" else FAILED
+    sys.stdout.write(f"{to_json({'name': name, 'path': str(place)}) if as_json else place}\n")
+    return OK
 
 
 class _Bar:

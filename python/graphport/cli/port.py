@@ -1,17 +1,34 @@
-"""`graphport port`. Called by `cli.main`."""
+"""`graphport port`: its arguments, and the engine. Imports nothing but the standard library before the engine runs."""
 
 from __future__ import annotations
 
+import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from argparse import Namespace
+    from collections.abc import Sequence
 
 
-def run(options: Namespace) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Be an engine until the pipe ends. Does not return in the ordinary way: the process ends here."""
+    options = _parser().parse_args(arguments)
     from graphport.app.engine import leave, run_port
 
     status = run_port(options.nodes, stdio=options.stdio)
     leave(status)
     return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="graphport port", description="Be an engine. The Elixir library starts this; it is not for people."
+    )
+    parser.add_argument(
+        "--nodes",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="a Python module with your own nodes; may be given several times",
+    )
+    parser.add_argument("--stdio", action="store_true", help="speak on standard input and output")
+    return parser
