@@ -212,7 +212,7 @@ defmodule Graphport.Instance.Engine do
       {:ok, pipe} ->
         epoch = System.unique_integer([:positive, :monotonic])
         credit = Credit.new()
-        Janitor.engine_started(state.instance, pipe.os_pid, pipe.start_time)
+        Janitor.engine_started(state.instance, pipe)
         Process.send_after(self(), {:start_timeout, epoch}, state.settings.start_timeout)
         Writer.force(pipe.port, credit, Messages.hello(@client))
 
@@ -280,8 +280,7 @@ defmodule Graphport.Instance.Engine do
     :ets.insert(state.instance.engines, {@index, :down, error})
     :ets.match_delete(state.instance.routes, {:_, :_, :_, state.epoch, :_, :_})
     Demands.fail_all(state.instance, state.epoch, error)
-    Janitor.engine_ended(state.instance, state.pipe.os_pid, state.pipe.start_time)
-    spawn(Pipe, :clean, [state.pipe])
+    Janitor.engine_ended(state.instance, state.pipe)
 
     LogRelay.log(
       state.instance,
@@ -319,9 +318,8 @@ defmodule Graphport.Instance.Engine do
   end
 
   defp close(state) do
-    Janitor.engine_ended(state.instance, state.pipe.os_pid, state.pipe.start_time)
+    Janitor.engine_ended(state.instance, state.pipe)
     close_port(state.port)
-    Pipe.clean(state.pipe)
   end
 
   defp close_port(port) do

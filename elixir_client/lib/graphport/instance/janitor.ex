@@ -10,7 +10,7 @@ defmodule Graphport.Instance.Janitor do
 
   alias Graphport.Instance
   alias Graphport.Instance.Demands
-  alias Graphport.Port.{OsProcess, Writer}
+  alias Graphport.Port.{OsProcess, Pipe, Writer}
   alias Graphport.Wire.{Encoder, Messages}
 
   @kill_grace_ms 500
@@ -41,19 +41,24 @@ defmodule Graphport.Instance.Janitor do
   def cancel(instance, id, epoch), do: notify(instance, {:cancel, id, epoch})
 
   @doc "The calling process owns this engine."
-  @spec engine_started(Instance.t(), pos_integer, OsProcess.start_time()) :: term
-  def engine_started(instance, os_pid, start_time),
-    do: notify(instance, {:engine_started, self(), os_pid, start_time})
+  @spec engine_started(Instance.t(), Pipe.t()) :: term
+  def engine_started(instance, pipe), do: notify(instance, {:engine_started, self(), pipe})
 
   @doc "The pipe of this engine is closed: the process must end by itself, or else."
-  @spec engine_ended(Instance.t(), pos_integer, OsProcess.start_time()) :: term
-  def engine_ended(instance, os_pid, start_time),
-    do: notify(instance, {:engine_ended, os_pid, start_time})
+  @spec engine_ended(Instance.t(), Pipe.t()) :: term
+  def engine_ended(instance, pipe) do
+    # Without a janitor, which is being restarted then, somebody else has to do it.
+    if notify(instance, {:engine_ended, pipe}) == :gone, do: spawn(fn -> bury_later(pipe) end)
+  end
 
   defp notify(instance, message) do
     send(instance.janitor, message)
   rescue
-    ArgumentError -> :ok
+    ArgumentError -> :gone
+  end
+
+  defp bury_later(pipe) do
+    receive after: (@kill_grace_ms -> Pipe.bury(pipe))
   end
 
   @impl GenServer
@@ -65,7 +70,7 @@ defmodule Graphport.Instance.Janitor do
     Process.send_after(self(), :sweep, @sweep_ms)
 
     # monitors: pid => monitor; dead: callers to clean up after; unsent: cancels that found no credit;
-    # engines: {os_pid, start_time} => {owner, monitor}
+    # engines: pipe => monitor of its owner; owners: the other way round.
     {:ok,
      %{
        instance: instance,
@@ -115,9 +120,8 @@ defmodule Graphport.Instance.Janitor do
 
   def handle_info(:retry, state), do: {:noreply, send_cancels(%{state | retrying: false})}
 
-  def handle_info({:engine_started, owner, os_pid, start_time}, state) do
+  def handle_info({:engine_started, owner, engine}, state) do
     monitor = Process.monitor(owner)
-    engine = {os_pid, start_time}
 
     {:noreply,
      %{
@@ -127,12 +131,12 @@ defmodule Graphport.Instance.Janitor do
      }}
   end
 
-  def handle_info({:engine_ended, os_pid, start_time}, state) do
-    {:noreply, reap_later({os_pid, start_time}, state)}
+  def handle_info({:engine_ended, engine}, state) do
+    {:noreply, reap_later(engine, state)}
   end
 
-  def handle_info({:reap, {os_pid, start_time} = engine}, state) do
-    Task.Supervisor.start_child(state.instance.tasks, OsProcess, :kill, [os_pid, start_time])
+  def handle_info({:reap, engine}, state) do
+    Task.Supervisor.start_child(state.instance.tasks, Pipe, :bury, [engine])
     {monitor, engines} = Map.pop(state.engines, engine)
     if monitor, do: Process.demonitor(monitor, [:flush])
     {:noreply, %{state | engines: engines, owners: Map.delete(state.owners, monitor)}}
@@ -151,7 +155,9 @@ defmodule Graphport.Instance.Janitor do
   def terminate(_reason, state) do
     engines = started_meanwhile(Map.keys(state.engines))
     await_end(engines, Writer.deadline(@kill_grace_ms))
-    Enum.each(engines, fn {os_pid, start_time} -> OsProcess.kill(os_pid, start_time) end)
+    Enum.each(engines, &Pipe.bury/1)
+    # A killed process is still there for a moment.
+    await_end(engines, Writer.deadline(@kill_grace_ms))
   end
 
   defp caller_died(pid, state) do
@@ -225,7 +231,7 @@ defmodule Graphport.Instance.Janitor do
 
   defp started_meanwhile(engines) do
     receive do
-      {:engine_started, _owner, os_pid, start_time} -> started_meanwhile([{os_pid, start_time} | engines])
+      {:engine_started, _owner, engine} -> started_meanwhile([engine | engines])
     after
       0 -> engines
     end
@@ -233,7 +239,7 @@ defmodule Graphport.Instance.Janitor do
 
   defp await_end(engines, deadline) do
     if Writer.left_ms(deadline) > 0 and
-         Enum.any?(engines, fn {pid, start} -> OsProcess.alive?(pid, start) end) do
+         Enum.any?(engines, &OsProcess.alive?(&1.os_pid, &1.start_time)) do
       receive after: (5 -> :ok)
       await_end(engines, deadline)
     end

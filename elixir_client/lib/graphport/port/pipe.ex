@@ -51,9 +51,10 @@ defmodule Graphport.Port.Pipe do
   @spec last_words(t) :: String.t()
   def last_words(pipe), do: OsProcess.tail(pipe.words, @last_words_bytes)
 
-  @doc "Removes what `open/1` left on disk. May block on the disk."
-  @spec clean(t) :: :ok
-  def clean(pipe) do
+  @doc "Kills the engine if it is still alive, and removes what `open/1` left on disk. May block."
+  @spec bury(t) :: :ok
+  def bury(pipe) do
+    OsProcess.kill(pipe.os_pid, pipe.start_time)
     _ = File.rm(pipe.words)
     :ok
   end

@@ -158,9 +158,12 @@ defmodule Graphport.Instance.EngineTest do
       {:ok, session} = Graphport.open(name, %{})
       {:ok, %{os_pid: os_pid}} = Graphport.info(name)
       {:ok, _demand} = Graphport.demand_async(session, "silent")
+      words = File.read_link!("/proc/#{os_pid}/fd/2")
+      assert File.exists?(words)
       :ok = stop_supervised({Graphport, name})
       assert_receive {:demand_error, "silent", %Error{code: :shutting_down}}
       refute os_alive?(os_pid)
+      refute File.exists?(words)
       assert {:error, %Error{}} = Graphport.demand(session, "echo")
       assert :ok = Graphport.close(session)
     end
