@@ -112,7 +112,6 @@ class Evaluator:
         demand: int,
         session_id: int,
         node: str,
-        *,
         inputs: Mapping[str, dict[str, Any]] | None = None,
         deadline_ms: int | None = None,
         stream: bool | frozenset[str] = False,
@@ -126,18 +125,17 @@ class Evaluator:
         try:
             if self._closing:
                 raise DemandStopped("the engine is stopping", code="shutting_down")
-            session = self._session(session_id)
-            target = session.graph.index.get(node)
-            if target is None:
+            session = self.sessions.get(session_id) or self._session(session_id)
+            plan = session.graph.plan_of(node)
+            if plan is None:
                 raise _unknown_node(node, session.graph)
-            plan = session.graph.plan(target)
             given = _given(inputs, plan, session.graph) if inputs else {}
         except GraphportError as error:
             self.sink.fail(demand, node, error)
             return
         if fresh:
             session.draw_seeds(plan)
-        elif not given and self._answer_at_once(demand, session, plan, bool(stream), received):
+        elif not given and plan.keys is not None and self._answer_at_once(demand, session, plan, stream, received):
             return
         run = Run(self, session, plan, demand, inputs=given, stream=stream, received=received)
         self.started += 1
@@ -146,14 +144,12 @@ class Evaluator:
         if run.ready and not run.closed:
             self._ready.add(run)
 
-    def _answer_at_once(self, demand: int, session: Session, plan: Plan, stream: bool, received: float) -> bool:
+    def _answer_at_once(self, demand: int, session: Session, plan: Plan, stream: object, received: float) -> bool:
         """Answer from the cache, without a run, where the key is known from an earlier demand."""
         target = plan.nodes[-1]
-        if plan.keys is None or plan.keys_generation != session.generation or target.gate:
+        if plan.keys_generation != session.generation or target.gate or (stream and plan.streaming):
             return False
-        if stream and plan.streaming:
-            return False
-        outputs = self.memo.get(plan.keys[-1])  # type: ignore[arg-type]
+        outputs = self.memo.get(plan.keys[-1])  # type: ignore[index,arg-type]
         if outputs is None:
             return False
         took_us = int((perf_counter() - received) * 1e6)

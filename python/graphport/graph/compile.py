@@ -237,6 +237,13 @@ class CompiledGraph:
         self._plans: OrderedDict[int, Plan] = OrderedDict()
         self._planned_nodes = 0
 
+    def plan_of(self, node_id: str) -> Plan | None:
+        """The plan for a node, or None if the graph has no node of that id."""
+        index = self.index.get(node_id)
+        if index is None:
+            return None
+        return self._plans.get(index) or self.plan(index)
+
     def plan(self, target: int) -> Plan:
         """The plan for a target, kept for next time."""
         plan = self._plans.get(target)

@@ -172,10 +172,10 @@ class Connection:
             message.demand,
             message.session,
             message.node,
-            inputs=message.inputs,
-            deadline_ms=message.deadline_ms,
-            stream=message.stream,
-            fresh=message.fresh,
+            message.inputs,
+            message.deadline_ms,
+            message.stream,
+            message.fresh,
         )
 
     def _cancel(self, message: messages.Cancel) -> None:

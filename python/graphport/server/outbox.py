@@ -88,7 +88,8 @@ class Outbox:
         except WireError as error:
             self.fail(demand, node, _named(error, node, outputs))
             return
-        self._last_text.pop(demand, None)
+        if self._last_text:
+            self._last_text.pop(demand, None)
         self.send(packed)
 
     def fail(self, demand: int, node: str, error: GraphportError) -> None:

@@ -6,7 +6,7 @@ sessions or demands. Called by `server` for each frame.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from reprlib import Repr
 from typing import TYPE_CHECKING, Any, Final
 
@@ -59,7 +59,7 @@ class DemandAsync:
     demand: int
     session: int
     node: str
-    inputs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    inputs: dict[str, dict[str, Any]] | None = None
     deadline_ms: int | None = None
     stream: bool | frozenset[str] = False
     fresh: bool = False
@@ -217,17 +217,28 @@ def _close(message: list[Any]) -> Close:
 
 def _demand_async(message: list[Any]) -> DemandAsync:
     _, demand, session, node, options = message
-    parsed = DemandAsync(_id(demand, "demand"), _id(session, "session"), _typed(node, str, "node"))
-    if _typed(options, dict, "demand_async.options"):
-        for name, value in options.items():
-            _demand_option(parsed, name, value)
+    if not (
+        demand.__class__ is session.__class__ is int
+        and 0 <= demand <= MAX_ID
+        and 0 <= session <= MAX_ID
+        and node.__class__ is str
+        and options.__class__ is dict
+    ):
+        # The same once more, to say which.
+        _id(demand, "demand"), _id(session, "session"), _typed(node, str, "node")
+        _typed(options, dict, "demand_async.options")
+    parsed = DemandAsync(demand, session, node)
+    for name, value in options.items():
+        _demand_option(parsed, name, value)
     return parsed
 
 
 def _demand_option(parsed: DemandAsync, name: Any, value: Any) -> None:
-    if name == "inputs":
+    if name == "stream" and value.__class__ is bool:
+        parsed.stream = value
+    elif name == "inputs":
         parsed.inputs = _typed(value, dict, "inputs")
-        for node, ports in parsed.inputs.items():
+        for node, ports in value.items():
             _typed(node, str, "inputs: node id")
             for port in _typed(ports, dict, f"inputs of {_shown(node)}"):
                 _typed(port, str, f"inputs of {_shown(node)}: port")
