@@ -130,9 +130,7 @@ def _containers(t: Any) -> None:
     sixteen = "".join(f"{n:02x}c0" for n in range(16))
     t.value("map of 15", "8f" + sixteen[:-4], ("map", pairs[:15]), exact=False)
     t.value("map of 16", "de0010" + sixteen, ("map", pairs), exact=False)
-    t.value(
-        "map wider than needed: map 16", "de0001a16101", ("map", [[("str", "a"), ("int", 1)]]), exact=False
-    )
+    t.value("map wider than needed: map 16", "de0001a16101", ("map", [[("str", "a"), ("int", 1)]]), exact=False)
     t.value(
         "map wider than needed: map 32",
         "df00000001a16101",
