@@ -226,7 +226,8 @@ def test_a_model_s_text_streams(folder: Path) -> None:
     as_json = run(*arguments, "--json")
 
     assert (as_text.returncode, as_text.stdout) == (0, "xyz\n")
-    assert as_text.stderr == "graphport: [1/3] llm …\n"
+    # Nodes are named when they take long enough to be seen at work.
+    assert as_text.stderr in ("", "graphport: [1/3] llm …\n")
     *chunks, last = [json.loads(line) for line in as_json.stdout.splitlines()]
     assert as_json.returncode == 0
     assert len(chunks) >= 2
