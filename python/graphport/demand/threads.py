@@ -117,11 +117,15 @@ class NodeThreads:
     def submit(self, flight: Flight, inputs: dict[str, Any]) -> None:
         """Run a flight's node on a thread, as soon as one is free. Loop's thread only."""
         self._outstanding += 1
-        if self._threads < min(self._outstanding, self._max):
+        self._work.put((flight, inputs))
+        self._add_thread()
+
+    def _add_thread(self) -> None:
+        """One more thread, if work waits for it and a slot is free. A stuck thread no longer holds its slot."""
+        if self._threads < min(self._outstanding, self._max + self.stuck):
             self._threads += 1
             name = f"graphport-node-{self._threads}"
             threading.Thread(target=self._serve, name=name, daemon=True).start()
-        self._work.put((flight, inputs))
 
     def watch(self, flight: Flight) -> None:
         """Count the flight's thread as stuck unless it returns within the grace. Loop's thread only."""
@@ -132,6 +136,7 @@ class NodeThreads:
             return
         flight.stuck = True
         self.stuck += 1
+        self._add_thread()
         _log.warning(
             "node %r (%s) was cancelled %g s ago and its thread has not returned; look at ctx.cancelled in long work",
             flight.node.id,

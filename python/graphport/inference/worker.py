@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     )
 
 MAX_SOCKET_PATH_BYTES: Final = 100
+# A line of llama.cpp's log: time, "E", a function's name, the text.
+_LOGGED_ERROR: Final = re.compile(r"^\S+ E \w+: (?:error loading model: )?(.+)$", re.MULTILINE)
 _HEALTH_PAUSE_SECONDS: Final = 0.02
 _DEATH_NOTICE_SECONDS: Final = 0.2
 _OUTPUT_CHARACTERS: Final = 4000
@@ -160,10 +163,10 @@ async def _announced_address(
             return address
     code = profile.start_failure(await process.wait())
     if code is not None:
-        what = f"The model file {model.path!r} cannot be loaded with these parameters"
+        what = f"The model file {model.path!r} cannot be loaded"
         if code == "backend_unavailable":
             what = f"The model worker ({profile.name}) cannot run on this machine"
-        raise InferenceError(f"{what}: {_last_line(process)}", code=code, details={"output": _output(process)})
+        raise InferenceError(f"{what}: {_reason(process)}", code=code, details={"output": _output(process)})
     raise worker_death(process)
 
 
@@ -192,6 +195,14 @@ def worker_death(process: WorkerProcess) -> InferenceError:
 
 def _output(process: WorkerProcess) -> str:
     return process.output_tail()[-_OUTPUT_CHARACTERS:]
+
+
+def _reason(process: WorkerProcess) -> str:
+    """The first error llama.cpp logged, which names the cause, else the last line."""
+    found = _LOGGED_ERROR.search(process.output_tail())
+    if found is None:
+        return _last_line(process)
+    return f"{found[1][:300]}. If the file may be cut off, fetch it again."
 
 
 def _last_line(process: WorkerProcess) -> str:

@@ -313,6 +313,20 @@ async def test_a_thread_that_does_not_come_back_counts_as_stuck_until_it_does(mo
         await until(lambda: b.evaluator.threads.stuck == 0)
 
 
+async def test_stuck_threads_leave_room_for_other_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "GRACE_S", 0.0)
+    slow = Gatekeeper("thread")
+    other = Calls().inline("other", lambda _inputs: {"value": 1}, execution="thread")
+    async with bench(slow.type, other, max_threads=1) as b:
+        b.open(graph({"s": "slow", "o": "other"}))
+        await _stuck(b, slow)
+
+        answer = await b.demand("o")
+
+        assert answer.outputs == {"value": 1}
+        slow.let_go()
+
+
 async def test_a_cancelled_node_that_never_got_a_thread_is_not_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "GRACE_S", 0.0)
     slow = Gatekeeper("thread")

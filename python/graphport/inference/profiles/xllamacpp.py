@@ -83,6 +83,9 @@ class XllamacppProfile:
         env = {
             # On an abort ggml would fork a debugger that outlives everybody and holds the pipes.
             "GGML_NO_BACKTRACE": "1",
+            # Threads that wait for one another spin by default, and with one busy neighbour on the machine a token then
+            # takes ten times as long or more. A short spin costs a tenth on an idle machine (SmolLM2, 2 cores).
+            "GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "1000"),
             "PYTHONPATH": _python_path(),
             "PYTHONUNBUFFERED": "1",
         }
