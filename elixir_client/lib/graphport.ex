@@ -39,7 +39,7 @@ defmodule Graphport do
   Strings are text and must be UTF-8; wrap other binaries in `bytes/1`. Atoms are written as text, other than `nil`,
   `true`, `false` and the float values `:nan`, `:infinity` and `:neg_infinity`. Numbers of any size, lists, maps, tuples,
   `MapSet`, `Date`, `Time`, `NaiveDateTime` and `DateTime` (in UTC) arrive in Python as their counterparts and come back
-  the same. Keys of maps come back as strings.
+  the same. Keys of maps that were atoms come back as strings; in Python `1`, `1.0` and `true` are one key.
   """
 
   alias Graphport.{Bytes, Caller, Demand, Error, GraphSource, Instance, Options, Session}

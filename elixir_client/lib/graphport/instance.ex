@@ -22,7 +22,8 @@ defmodule Graphport.Instance do
     :log_relay,
     :sessions,
     :tasks,
-    :engine
+    :engine,
+    :dropped_lines
   ]
   defstruct @enforce_keys
 
@@ -37,7 +38,8 @@ defmodule Graphport.Instance do
           log_relay: atom,
           sessions: atom,
           tasks: atom,
-          engine: atom
+          engine: atom,
+          dropped_lines: :atomics.atomics_ref()
         }
 
   @typedoc "One life of an engine's OS process; greater than all before it."
@@ -71,7 +73,8 @@ defmodule Graphport.Instance do
       log_relay: process_name(name, :log_relay),
       sessions: process_name(name, :sessions),
       tasks: process_name(name, :tasks),
-      engine: process_name(name, :engine)
+      engine: process_name(name, :engine),
+      dropped_lines: :atomics.new(1, signed: false)
     }
 
     :persistent_term.put({__MODULE__, name}, instance)

@@ -9,7 +9,7 @@ defmodule Graphport.Options do
       ** (ArgumentError) unknown option :timeot of Graphport.demand/3; did you mean :timeout? Known options are :inputs, :timeout, :fresh
 
       iex> Graphport.Options.validate!(:demand, timeout: "soon")
-      ** (ArgumentError) option :timeout of Graphport.demand/3: expected milliseconds as a non-negative integer, or :infinity, got: "soon"
+      ** (ArgumentError) option :timeout of Graphport.demand/3: expected milliseconds as an integer from 0 to 4000000000, or :infinity, got: "soon"
 
       iex> Graphport.Options.validate!(:demand, fresh: true)
       %{inputs: %{}, timeout: 60_000, fresh: true}
@@ -18,6 +18,9 @@ defmodule Graphport.Options do
   @inputs {:inputs, :inputs, %{},
            "Values that win over edges, node data, settings and defaults, for this demand: node id to port to value."}
   @fresh {:fresh, :boolean, false, "Draw new seeds for the sampling nodes that the demand needs."}
+
+  # About 46 days: with the client's own graces still less than a timer takes.
+  @longest_ms 4_000_000_000
 
   @schemas %{
     start_link: [
@@ -130,8 +133,8 @@ defmodule Graphport.Options do
   defp valid?(:name, value), do: is_atom(value) and value not in [nil, true, false]
   defp valid?(:string, value), do: is_nil(value) or (is_binary(value) and value != "")
   defp valid?(:strings, value), do: is_list(value) and Enum.all?(value, &(is_binary(&1) and &1 != ""))
-  defp valid?(:milliseconds, value), do: is_integer(value) and value > 0
-  defp valid?(:timeout, value), do: value == :infinity or (is_integer(value) and value >= 0)
+  defp valid?(:milliseconds, value), do: is_integer(value) and value in 1..@longest_ms
+  defp valid?(:timeout, value), do: value == :infinity or (is_integer(value) and value in 0..@longest_ms)
   defp valid?(:boolean, value), do: is_boolean(value)
   defp valid?(:inputs, value), do: is_map(value) and Enum.all?(value, fn {_node, ports} -> is_map(ports) end)
   defp valid?(:stream, value), do: is_boolean(value) or value == :all or valid?(:strings, value)
@@ -141,8 +144,8 @@ defmodule Graphport.Options do
   defp expected(:name), do: "an atom"
   defp expected(:string), do: "a non-empty string"
   defp expected(:strings), do: "a list of non-empty strings"
-  defp expected(:milliseconds), do: "milliseconds as a positive integer"
-  defp expected(:timeout), do: "milliseconds as a non-negative integer, or :infinity"
+  defp expected(:milliseconds), do: "milliseconds as an integer from 1 to #{@longest_ms}"
+  defp expected(:timeout), do: "milliseconds as an integer from 0 to #{@longest_ms}, or :infinity"
   defp expected(:boolean), do: "a boolean"
   defp expected(:inputs), do: "a map of node ids to maps of ports"
   defp expected(:stream), do: "true, false, :all or a list of node ids"

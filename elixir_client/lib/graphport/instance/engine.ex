@@ -56,6 +56,7 @@ defmodule Graphport.Instance.Engine do
     Demands.fail_all(instance, :all, down)
     :ets.insert(instance.engines, {@index, :down, down})
     ping_interval = min(@longest_ping_interval_ms, max(div(settings.hang_timeout, 5), 1))
+    spawn(Pipe, :sweep, [])
     send(self(), :open)
     Process.send_after(self(), :tick, ping_interval)
 

@@ -25,7 +25,9 @@ defmodule Graphport.Instance.LogRelay do
       send(pid, line)
       :ok
     else
-      _full_or_gone -> :dropped
+      _full_or_gone ->
+        :atomics.add(instance.dropped_lines, 1, 1)
+        :dropped
     end
   end
 
@@ -36,6 +38,19 @@ defmodule Graphport.Instance.LogRelay do
   @impl GenServer
   def handle_info({level, logger, text, meta, os_pid}, name) do
     Logger.bare_log(level, text, graphport: name, logger: logger, os_pid: os_pid, meta: meta)
+    report_dropped(name)
     {:noreply, name}
+  end
+
+  # A stray message must not take the sessions down.
+  def handle_info(_stray, name), do: {:noreply, name}
+
+  defp report_dropped(name) do
+    with {:ok, instance} <- Instance.fetch(name),
+         count when count > 0 <- :atomics.exchange(instance.dropped_lines, 1, 0) do
+      Logger.warning("#{count} log lines of nodes were dropped: Logger was slower than they came",
+        graphport: name
+      )
+    end
   end
 end

@@ -1,6 +1,7 @@
 defmodule Graphport.Instance.Supervisor do
   # The processes of an instance, in the order in which they need one another (`:rest_for_one`). The engine owner comes
-  # last: its end takes nobody with it, and at shutdown it is the first to go, while those it tells are still there.
+  # late: its end takes no session with it, and at shutdown it goes while those it tells are still there. The log relay
+  # is last: losing it costs log lines and nothing else.
   @moduledoc false
   use Supervisor
 
@@ -31,9 +32,9 @@ defmodule Graphport.Instance.Supervisor do
       {Table, name},
       {Janitor, name},
       {Task.Supervisor, name: Instance.process_name(name, :tasks)},
-      {LogRelay, name},
       {DynamicSupervisor, name: Instance.process_name(name, :sessions)},
-      {Engine, settings}
+      {Engine, settings},
+      {LogRelay, name}
     ]
 
     Supervisor.init(children, strategy: :rest_for_one)

@@ -51,6 +51,19 @@ defmodule Graphport.Port.Pipe do
   @spec last_words(t) :: String.t()
   def last_words(pipe), do: OsProcess.tail(pipe.words, @last_words_bytes)
 
+  @doc "Removes what engines of BEAMs that were killed have left on disk. May block."
+  @spec sweep() :: :ok
+  def sweep do
+    if File.dir?("/proc/self") do
+      for path <- Path.wildcard(Path.join(System.tmp_dir!(), "graphport-*-*.err")),
+          ["graphport", beam, _number] <- [path |> Path.basename(".err") |> String.split("-")],
+          not File.exists?("/proc/" <> beam),
+          do: File.rm(path)
+    end
+
+    :ok
+  end
+
   @doc "Kills the engine if it is still alive, and removes what `open/1` left on disk. May block."
   @spec bury(t) :: :ok
   def bury(pipe) do
