@@ -83,8 +83,8 @@ class XllamacppProfile:
         env = {
             # On an abort ggml would fork a debugger that outlives everybody and holds the pipes.
             "GGML_NO_BACKTRACE": "1",
-            # Threads that wait for one another spin by default, and with one busy neighbour on the machine a token then
-            # takes ten times as long or more. A short spin costs a tenth on an idle machine (SmolLM2, 2 cores).
+            # Threads that wait for one another spin by default. With one busy process beside them, 60 tokens of SmolLM2
+            # on 2 cores then took 4 to 27 s; with a short spin 2 to 4 s, for 0.54 instead of 0.47 s on an idle machine.
             "GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "1000"),
             "PYTHONPATH": _python_path(),
             "PYTHONUNBUFFERED": "1",
