@@ -24,6 +24,7 @@ from graphport.graph.catalogue import Catalogue
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from graphport.contracts.sink import Target
     from graphport.core.errors import GraphportError
 
 _ROUNDS: Final = 21
@@ -205,8 +206,6 @@ async def bare_awaiting(shape: Shape) -> tuple[float, Any]:
 class Sink:
     """Takes one answer, and the time it came."""
 
-    congested = False
-
     def __init__(self) -> None:
         self.renew()
 
@@ -215,18 +214,24 @@ class Sink:
         self.outputs: dict[str, Any] = {}
         self.ended = 0.0
 
-    def complete(self, demand: int, node: str, outputs: dict[str, Any], meta: dict[str, Any]) -> None:
+    def complete(self, demand: int, node: Target, outputs: dict[str, Any], meta: dict[str, Any]) -> None:
         self.ended = perf_counter()
         self.outputs = outputs
         self.answered.set_result(None)
 
-    def fail(self, demand: int, node: str, error: GraphportError) -> None:
+    def fail(self, demand: int, node: Target, error: GraphportError) -> None:
         self.answered.set_exception(error)
 
     def chunk(self, demand: int, node: str, port: str, chunk: Any) -> None:
         raise AssertionError("nothing streams here")
 
-    async def uncongested(self) -> None:
+    def event(self, demand: int, node: str, event: dict[str, Any]) -> None:
+        raise AssertionError("nobody asked for events")
+
+    def behind(self, demand: int) -> bool:
+        return False
+
+    async def caught_up(self, demand: int) -> None:
         return
 
 

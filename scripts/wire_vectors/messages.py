@@ -22,9 +22,9 @@ META = {"revision": 1, "us": 12, "ran": 0, "cached": True, "skipped": False}
 def fill(table: Any, encode: Callable[[Any], bytes], bytes_type: type) -> None:
     """Adds all vectors of this file to the table."""
     to_engine_taken(table, bytes_type)
-    to_engine_refused(table)
+    to_engine_refused(table, bytes_type)
     to_beam_taken(table, bytes_type)
-    to_beam_refused(table)
+    to_beam_refused(table, bytes_type)
     batches(table)
 
 
@@ -49,6 +49,16 @@ def to_engine_taken(table: Any, bytes_type: type) -> None:
         ("demand_async with stream", ["demand_async", 1, 2, "n", {"stream": True}]),
         ("demand_async with a list to stream", ["demand_async", 1, 2, "n", {"stream": ["n", "m"]}]),
         ("demand_async, fresh", ["demand_async", 1, 2, "n", {"fresh": True}]),
+        ("demand_async with events", ["demand_async", 1, 2, "n", {"events": True}]),
+        ("demand_async with a window", ["demand_async", 1, 2, "n", {"window": 1}]),
+        ("demand_async without a window", ["demand_async", 1, 2, "n", {"window": None}]),
+        ("demand_async of all sinks", ["demand_async", 1, 2, "*", {}]),
+        ("demand_async of two nodes", ["demand_async", 1, 2, ["n", "m"], {}]),
+        ("grant", ["grant", 1, 16]),
+        ("query nodes", ["query", 1, "nodes", {}]),
+        ("query of the future", ["query", 1, "weather", {"where": "here"}]),
+        ("part", ["part", 1, 0, False, bytes_type(b"\x95\xac")]),
+        ("part, empty and last", ["part", TOP, 1, True, bytes_type(b"")]),
         ("cancel", ["cancel", 1]),
         ("ping", ["ping", 7]),
         ("ping with a negative token", ["ping", -1]),
@@ -59,7 +69,7 @@ def to_engine_taken(table: Any, bytes_type: type) -> None:
         table.frame("to_engine", f"to engine: {name}", message, names=message[0])
 
 
-def to_engine_refused(table: Any) -> None:
+def to_engine_refused(table: Any, bytes_type: type) -> None:
     """Messages an engine must answer with bad_message."""
     demand = ["demand_async", 1, 2, "n"]
     rows: list[tuple[str, Any]] = [
@@ -96,6 +106,29 @@ def to_engine_refused(table: Any) -> None:
         ("demand_async with stream of text", [*demand, {"stream": "yes"}]),
         ("demand_async with stream of integers", [*demand, {"stream": [1]}]),
         ("demand_async with fresh of an integer", [*demand, {"fresh": 1}]),
+        ("demand_async with events of text", [*demand, {"events": "all"}]),
+        ("demand_async with a window of nothing", [*demand, {"window": 0}]),
+        ("demand_async with a window of text", [*demand, {"window": "wide"}]),
+        ("demand_async of no nodes", ["demand_async", 1, 2, [], {}]),
+        ("demand_async of the same node twice", ["demand_async", 1, 2, ["n", "n"], {}]),
+        ("demand_async of integers", ["demand_async", 1, 2, [1, 2], {}]),
+    ]
+    for name, message in rows:
+        table.frame("to_engine", f"to engine, refused: {name}", message, "bad_message")
+    to_engine_refused_small(table, bytes_type)
+
+
+def to_engine_refused_small(table: Any, bytes_type: type) -> None:
+    """The same for messages other than `open` and `demand_async`."""
+    rows: list[tuple[str, Any]] = [
+        ("grant of nothing", ["grant", 1, 0]),
+        ("grant without a number", ["grant", 1]),
+        ("query of an integer", ["query", 1, 2, {}]),
+        ("query with a list of arguments", ["query", 1, "nodes", []]),
+        ("part of text", ["part", 1, 0, True, "x"]),
+        ("part with a negative number", ["part", 1, -1, True, bytes_type(b"x")]),
+        ("part without its bytes", ["part", 1, 0, True]),
+        ("part with an integer for last", ["part", 1, 0, 1, bytes_type(b"x")]),
         ("cancel without a demand", ["cancel"]),
         ("cancel of a text", ["cancel", "1"]),
         ("cancel of nil", ["cancel", None]),
@@ -133,6 +166,12 @@ def to_beam_taken(table: Any, bytes_type: type) -> None:
         ("demand_error", ["demand_error", 1, "n", ERROR]),
         ("node_stream", ["node_stream", 1, "n", "text", "tok"]),
         ("node_stream of a list", ["node_stream", 1, "n", "text", [1, 2]]),
+        ("node_event", ["node_event", 1, "n", {"event": "completed", "us": 12}]),
+        ("node_event of the future", ["node_event", 1, "n", {"event": "dreamt", "of": ["sheep"]}]),
+        ("demand_complete of all sinks", ["demand_complete", 1, "*", {"n": {"text": "x"}}, META]),
+        ("demand_complete of two nodes", ["demand_complete", 1, ["n", "m"], {"n": {"text": "x"}, "m": {}}, META]),
+        ("demand_error of two nodes", ["demand_error", 1, ["n", "m"], ERROR]),
+        ("part", ["part", 1, 0, False, bytes_type(b"\x95\xac")]),
         ("credit", ["credit", 3, 400]),
         ("log", ["log", "info", "my.module", "hello", {"line": 3}]),
         ("log, critical", ["log", "critical", "", "", {}]),
@@ -143,7 +182,7 @@ def to_beam_taken(table: Any, bytes_type: type) -> None:
         table.frame("to_beam", f"to BEAM: {name}", message, names=message[0])
 
 
-def to_beam_refused(table: Any) -> None:
+def to_beam_refused(table: Any, bytes_type: type) -> None:
     """Messages that are a fault of the engine."""
     rows: list[tuple[str, Any]] = [
         ("an empty list", []),
@@ -165,6 +204,12 @@ def to_beam_refused(table: Any) -> None:
         ("demand_error of text", ["demand_error", 1, "n", "boom"]),
         ("demand_error with a field too many", ["demand_error", 1, "n", ERROR, {}]),
         ("node_stream without a chunk", ["node_stream", 1, "n", "text"]),
+        ("node_event of text", ["node_event", 1, "n", "completed"]),
+        ("node_event of no node", ["node_event", 1, None, {"event": "started"}]),
+        ("demand_complete of a list of integers", ["demand_complete", 1, [1], {}, {}]),
+        ("part of text", ["part", 1, 0, True, "x"]),
+        ("part with a negative number", ["part", 1, -1, True, bytes_type(b"x")]),
+        ("part with an integer for last", ["part", 1, 0, 1, bytes_type(b"x")]),
         ("node_stream with an integer port", ["node_stream", 1, "n", 2, "tok"]),
         ("credit with text", ["credit", "1", 1]),
         ("credit with a negative number", ["credit", 1, -1]),

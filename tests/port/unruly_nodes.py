@@ -83,7 +83,7 @@ def give(what: str) -> dict[str, Any]:
     things: dict[str, Any] = {
         "object": object(),
         "key": {(1, 2): 3},
-        "large": "x" * 1_100_000,
+        "large": b"x" * (268_435_456 if what == "large" else 1),
         "surrogate": "\ud800",
     }
     return {"fine": 1, "bad": things[what]}

@@ -60,6 +60,7 @@ class PortClient:
         self._open = {ours_in, ours_out}
         self._splitter = FrameSplitter()
         self._waiting: list[Message] = []
+        self._parts: dict[int, list[bytes]] = {}
         self.messages: list[Message] = []
         self.frames = self.bytes = 0
 
@@ -113,10 +114,23 @@ class PortClient:
                 self.frames += 1
                 self.bytes += len(payload)
                 value = unpack(payload)
-                self._waiting += [value] if isinstance(value[0], str) else value
+                for message in [value] if isinstance(value[0], str) else value:
+                    self._take(message)
         message = self._waiting.pop(0)
         self.messages.append(message)
         return message
+
+    def _take(self, message: Message) -> None:
+        """Put messages that come in parts together."""
+        if message[0] != "part":
+            self._waiting.append(message)
+            return
+        _, transfer, seq, last, data = message
+        parts = self._parts.setdefault(transfer, [])
+        assert seq == len(parts)
+        parts.append(data)
+        if last:
+            self._waiting.append(unpack(b"".join(self._parts.pop(transfer))))
 
     def until(self, condition: Callable[[Message], bool]) -> Message:
         """The next message that fulfils a condition."""

@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
     from graphport.app.engine import Composition
     from graphport.contracts.node import NodeSpec
-    from graphport.contracts.sink import DemandSink
+    from graphport.contracts.sink import DemandSink, Target
     from graphport.core.errors import GraphportError
-    from graphport.demand.evaluator import Evaluator
     from graphport.graph.catalogue import Catalogue
     from graphport.graph.compile import CompiledGraph
 
@@ -51,12 +50,12 @@ class Progress:
     Attributes:
         settled: nodes whose outputs are known.
         total: nodes that the demanded node may need; those behind a branch not taken never settle.
-        running: ids of nodes under way that do not return at once.
+        running: nodes under way, each with what it says of itself, such as `40 %`, or "".
     """
 
     settled: int
     total: int
-    running: tuple[str, ...]
+    running: tuple[tuple[str, str], ...]
 
 
 Show = Callable[[Chunk | Progress], None]
@@ -166,9 +165,10 @@ async def _run(composition: Composition, graph: LocalGraph, asked: LocalDemand, 
                 deadline_ms=asked.deadline_ms,
                 stream=asked.stream,
                 fresh=asked.fresh,
+                events=True,
             )
             evaluator.advance()
-            await _watch(evaluator, sink)
+            await _watch(sink)
     finally:
         await evaluator.close()
         await composition.stop()
@@ -177,20 +177,14 @@ async def _run(composition: Composition, graph: LocalGraph, asked: LocalDemand, 
     return sink.ending.result()
 
 
-async def _watch(evaluator: Evaluator, sink: _CallbackSink) -> None:
-    """Report progress until the demand is answered."""
+async def _watch(sink: _CallbackSink) -> None:
+    """Report progress until the demand is answered: not each event, of which there may be thousands in a moment."""
     last: Progress | None = None
     while not sink.ending.done():
-        run = evaluator.runs.get(_DEMAND)
-        if run is not None:
-            now = Progress(
-                settled=sum(result is not None for result in run.results),
-                total=len(run.results),
-                running=tuple(flight.node.id for flight in run.flights if not flight.over),
-            )
-            if now != last:
-                last = now
-                sink.tell(now)
+        now = sink.progress()
+        if now != last:
+            last = now
+            sink.tell(now)
         await asyncio.wait([sink.ending], timeout=_LOOK_SECONDS)
 
 
@@ -217,19 +211,38 @@ def _interrupts(cancel: Callable[[], object]) -> Iterator[None]:
 
 
 class _CallbackSink:
-    """Gives chunks to a callback and the last message to a future."""
+    """Gives chunks to a callback and the last message to a future, and adds up the events."""
 
     def __init__(self, ending: asyncio.Future[Ending], show: Show) -> None:
         self.ending = ending
         self.broken: OSError | None = None
         self.cancel: Callable[[], None] = lambda: None
         self._show = show
+        self._settled = self._total = 0
+        self._running: dict[str, str] = {}
 
-    def complete(self, demand: int, node: str, outputs: dict[str, Any], meta: dict[str, Any]) -> None:
-        self.ending.set_result(Ending(node=node, outputs=outputs, meta=meta))
+    def complete(self, demand: int, node: Target, outputs: dict[str, Any], meta: dict[str, Any]) -> None:
+        self.ending.set_result(Ending(node=str(node), outputs=outputs, meta=meta))
 
-    def fail(self, demand: int, node: str, error: GraphportError) -> None:
-        self.ending.set_result(Ending(node=node, error=error))
+    def fail(self, demand: int, node: Target, error: GraphportError) -> None:
+        self.ending.set_result(Ending(node=str(node), error=error))
+
+    def event(self, demand: int, node: str, event: dict[str, Any]) -> None:
+        kind = event["event"]
+        if kind == "planned":
+            self._total = event["nodes"]
+        elif kind == "started":
+            self._running[node] = ""
+        elif kind == "progress":
+            share = "" if event["fraction"] is None else f"{event['fraction']:.0%}"
+            self._running[node] = " ".join(filter(None, (share, event["text"])))
+        else:
+            self._running.pop(node, None)
+            self._settled += kind != "failed"
+
+    def progress(self) -> Progress:
+        """What the events add up to."""
+        return Progress(settled=self._settled, total=self._total, running=tuple(self._running.items()))
 
     def chunk(self, demand: int, node: str, port: str, chunk: Any) -> None:
         self.tell(Chunk(node, port, chunk))
@@ -245,11 +258,10 @@ class _CallbackSink:
             # Later: the evaluator may be in the middle of the node that sent this.
             asyncio.get_running_loop().call_soon(lambda: self.cancel())
 
-    @property
-    def congested(self) -> bool:
+    def behind(self, demand: int) -> bool:
         return False
 
-    async def uncongested(self) -> None:
+    async def caught_up(self, demand: int) -> None:
         return
 
 

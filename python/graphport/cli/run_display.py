@@ -145,9 +145,10 @@ class Text:
         count = f"[{progress.settled}/{progress.total}]"
         if self._spinner is not None:
             if progress.running and not (self._on_terminal and self._said):
-                self._spinner.say(f"{count} {', '.join(progress.running)}")
+                at_work = (f"{node} ({words})" if words else node for node, words in progress.running)
+                self._spinner.say(f"{count} {', '.join(at_work)}")
             return
-        for node in progress.running:
+        for node, _ in progress.running:
             if node not in self._announced:
                 self._announced.add(node)
                 complain(f"{count} {node} …")

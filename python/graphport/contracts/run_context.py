@@ -48,9 +48,20 @@ class RunContext(_Common, Protocol):
             NodeError: `undeclared_output` if the spec does not declare the port as streamed.
         """
 
+    def progress(self, fraction: float | None = None, text: str = "") -> None:
+        """Tell demands that asked for events how far the node is.
+
+        Args:
+            fraction: the done part of the work, 0 to 1 (what lies outside is cut off), or None if that is not known.
+            text: a few words for a person.
+        """
+
 
 class ThreadRunContext(_Common, Protocol):
     """Given to `thread` nodes. May be called from the node's own thread only."""
 
     def stream(self, port: str, chunk: Any) -> None:
         """Like `RunContext.stream`, blocking the calling thread while the receiver is slow."""
+
+    def progress(self, fraction: float | None = None, text: str = "") -> None:
+        """Like `RunContext.progress`."""

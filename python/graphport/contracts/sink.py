@@ -7,18 +7,23 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from graphport.core.errors import GraphportError
 
+    Target = str | list[str]
+
 
 class DemandSink(Protocol):
     """Takes what demands produce. Every method runs on the event loop's thread and must not block.
 
-    For one demand the evaluator calls `chunk` any number of times, then exactly one of `complete` and `fail`, then
-    nothing.
+    For one demand the evaluator calls `chunk` and `event` any number of times, then exactly one of `complete` and
+    `fail`, then nothing. `complete` and `fail` name what was demanded: a node, several, or `"*"`.
     """
 
-    def complete(self, demand: int, node: str, outputs: dict[str, Any], meta: dict[str, Any]) -> None:
-        """The node's outputs. A value that cannot travel turns the answer into an error; nothing is raised."""
+    def complete(self, demand: int, node: Target, outputs: dict[str, Any], meta: dict[str, Any]) -> None:
+        """The outputs: of a node port to value, of several node to port to value.
 
-    def fail(self, demand: int, node: str, error: GraphportError) -> None:
+        A value that cannot travel turns the answer into an error; nothing is raised.
+        """
+
+    def fail(self, demand: int, node: Target, error: GraphportError) -> None:
         """The demand ended without outputs."""
 
     def chunk(self, demand: int, node: str, port: str, chunk: Any) -> None:
@@ -28,9 +33,11 @@ class DemandSink(Protocol):
             WireError: `unencodable_value` if the chunk has no form on the wire; it was not sent.
         """
 
-    @property
-    def congested(self) -> bool:
-        """True while so much waits to be sent that streaming nodes should be held back."""
+    def event(self, demand: int, node: str, event: dict[str, Any]) -> None:
+        """What becomes of a node, as the protocol's `node_event` has it."""
 
-    async def uncongested(self) -> None:
-        """Return once `congested` is false."""
+    def behind(self, demand: int) -> bool:
+        """Whether so much waits to be sent, for the demand or altogether, that nodes it streams should be held back."""
+
+    async def caught_up(self, demand: int) -> None:
+        """Return when `behind(demand)` may have changed."""

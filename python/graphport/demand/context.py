@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from graphport.core.errors import DemandStopped, InferenceError, NodeError
 from graphport.demand.ready_queue import TURN_S
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from graphport.demand.evaluator import Evaluator
     from graphport.demand.flight import Flight
     from graphport.graph.compile import CompiledNode
+
+
+# Longer texts of `progress` are cut.
+_WORDS_CHARACTERS: Final = 1_000
 
 
 class _Context:
@@ -69,10 +74,27 @@ class _Context:
             )
 
 
+def _share(fraction: float | None) -> float | None:
+    """A number from 0 to 1. A node's sum that is a little off must not fail its work."""
+    if fraction is None or not math.isfinite(fraction):
+        return None
+    return min(max(float(fraction), 0.0), 1.0)
+
+
+def _short(text: str) -> str:
+    """A few words, of which all can travel."""
+    return str(text)[:_WORDS_CHARACTERS].encode("utf-8", "replace").decode()
+
+
 class LoopContext(_Context):
     """For `async` and `inline` nodes: `contracts.run_context.RunContext`."""
 
     __slots__ = ()
+
+    def progress(self, fraction: float | None = None, text: str = "") -> None:
+        """See `RunContext.progress`."""
+        if self._flight is not None:
+            self._flight.progress(_share(fraction), _short(text))
 
     async def stream(self, port: str, chunk: Any) -> None:
         """See `RunContext.stream`."""
@@ -80,8 +102,8 @@ class LoopContext(_Context):
         if self._flight is None:
             raise NodeError("an inline node cannot stream; make it `async def`", code="node_failed")
         self._flight.emit(port, chunk)
-        if self._evaluator.sink.congested:
-            await self._evaluator.sink.uncongested()
+        if self._flight.demand_behind() is not None:
+            await self._flight.caught_up()
         now = perf_counter()
         if now >= self._turn_ends:
             # A node that only streams never suspends by itself; others, and a cancel, must get their turn.
@@ -101,6 +123,13 @@ class ThreadContext(_Context):
         flight = self._flight
         if flight is None or flight.cancelled or not self._send(flight, port, chunk):
             raise DemandStopped("nobody waits for this node any more", code="cancelled")
+
+    def progress(self, fraction: float | None = None, text: str = "") -> None:
+        """See `ThreadRunContext.progress`."""
+        flight = self._flight
+        if flight is not None and not flight.cancelled:
+            mailbox = self._evaluator.threads.mailbox
+            mailbox.post_in_turn(flight.progress, _share(fraction), _short(text), unless=lambda: flight.cancelled)
 
     def _send(self, flight: Flight, port: str, chunk: Any) -> bool:
         mailbox = self._evaluator.threads.mailbox

@@ -22,14 +22,14 @@ from graphport.demand.ready_queue import TURN_S, ReadyQueue
 from graphport.demand.run import Run
 from graphport.demand.session import Session
 from graphport.demand.threads import NodeThreads
-from graphport.graph.compile import CompiledGraph, Plan, TypeStats
+from graphport.graph.compile import ALL_SINKS, CompiledGraph, Plan, TypeStats
 from graphport.graph.port_types import check_value
 from graphport.graph.validate import load_graph
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from graphport.contracts.sink import DemandSink
+    from graphport.contracts.sink import DemandSink, Target
     from graphport.graph.catalogue import Catalogue
     from graphport.graph.compile import CompiledNode
 
@@ -66,7 +66,7 @@ class Evaluator:
         self.started = 0
         self.sessions: dict[int, Session] = {}
         self.stats: dict[str, TypeStats] = {}
-        self._catalogue = catalogue
+        self.catalogue = catalogue
         self._ready = ReadyQueue()
         self._carriers: set[asyncio.Task[None]] = set()
         self._turn_planned = False
@@ -83,8 +83,8 @@ class Evaluator:
         """
         if session_id in self.sessions:
             raise LookupFailed(f"session {session_id} is open already", code="duplicate_id")
-        model = load_graph(graph, self._catalogue)
-        compiled = CompiledGraph(model, self._catalogue, stats=self.stats)
+        model = load_graph(graph, self.catalogue)
+        compiled = CompiledGraph(model, self.catalogue, stats=self.stats)
         session = self.sessions[session_id] = Session(session_id, compiled)
         return session
 
@@ -111,33 +111,46 @@ class Evaluator:
         self,
         demand: int,
         session_id: int,
-        node: str,
+        node: Target,
         inputs: Mapping[str, dict[str, Any]] | None = None,
         deadline_ms: int | None = None,
         stream: bool | frozenset[str] = False,
         fresh: bool = False,
+        events: bool = False,
     ) -> None:
         """Start a demand, whose number no open demand has. Everything about it, refusals too, is told to the sink.
 
         What is answered from the cache is answered before this returns; the rest needs `advance`.
+
+        Args:
+            demand: its number.
+            session_id: the graph.
+            node: a node's id, several different ones, or `"*"` for all sinks.
+            inputs: node id to port to value.
+            deadline_ms: milliseconds from now until it fails, or None.
+            stream: send chunks of all nodes, of none, or of these.
+            fresh: draw new seeds.
+            events: send events.
         """
         received = perf_counter()
         try:
             if self._closing:
                 raise DemandStopped("the engine is stopping", code="shutting_down")
             session = self.sessions.get(session_id) or self._session(session_id)
-            plan = session.graph.plan_of(node)
-            if plan is None:
-                raise _unknown_node(node, session.graph)
+            plan = _plan(session.graph, node)
             given = _given(inputs, plan, session.graph) if inputs else {}
         except GraphportError as error:
             self.sink.fail(demand, node, error)
             return
         if fresh:
             session.draw_seeds(plan)
-        elif not given and plan.keys is not None and self._answer_at_once(demand, session, plan, stream, received):
+        elif (
+            plan.keys is not None
+            and not (given or events)
+            and self._answer_at_once(demand, session, plan, stream, received)
+        ):
             return
-        run = Run(self, session, plan, demand, inputs=given, stream=stream, received=received)
+        run = Run(self, session, plan, demand, node, inputs=given, stream=stream, events=events, received=received)
         self.started += 1
         self.runs[demand] = session.runs[demand] = run
         run.start(deadline_ms)
@@ -271,6 +284,24 @@ class Evaluator:
             task.cancel()
         if carriers:
             await asyncio.wait(carriers, timeout=1.0)
+
+
+def _plan(graph: CompiledGraph, node: Target) -> Plan:
+    """The plan for what is demanded.
+
+    Raises:
+        LookupFailed: `unknown_node`.
+    """
+    if node.__class__ is str and node != ALL_SINKS:
+        plan = graph.plan_of(node)
+        if plan is None:
+            raise _unknown_node(node, graph)
+        return plan
+    ids = graph.sinks if node == ALL_SINKS else node
+    for each in ids:
+        if each not in graph.index:
+            raise _unknown_node(each, graph)
+    return graph.plan_of_several(ids)
 
 
 def _unknown_node(node: str, graph: CompiledGraph) -> LookupFailed:

@@ -131,8 +131,23 @@ class Flight:
         except GraphportError as error:
             self.fail(failure(self.node, error))
             self._stop_work()
+        behind = self.demand_behind()
+        return None if behind is None else self.caught_up()
+
+    def demand_behind(self) -> int | None:
+        """A demand that gets what is streamed and is so far behind that the node should wait."""
         sink = self._evaluator.sink
-        return sink.uncongested() if sink.congested and not self.over else None
+        return next((run.demand for run, place in self.waiters if run.listens(place) and sink.behind(run.demand)), None)
+
+    async def caught_up(self) -> None:
+        """Wait until no demand is far behind."""
+        while (demand := self.demand_behind()) is not None:
+            await self._evaluator.sink.caught_up(demand)
+
+    def progress(self, fraction: float | None, text: str) -> None:
+        """Tell everyone who waits how far the node says it is."""
+        for run, place in self.waiters:
+            run.progress(place, {"event": "progress", "fraction": fraction, "text": text})
 
     def _remember(self, port: str, chunk: Any) -> None:
         if self._chunks is None:

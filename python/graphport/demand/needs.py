@@ -125,6 +125,7 @@ class Needs:
 
     def _found(self, place: int, outputs: Outputs) -> None:
         self._run.results[place] = outputs
+        self._run.tell_found((place,))
         self._settled.append(place)
 
     def _sources(self, place: int) -> tuple[int, ...]:

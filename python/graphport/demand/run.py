@@ -21,7 +21,9 @@ from graphport.graph.values import FIXED
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Iterable
 
+    from graphport.contracts.sink import Target
     from graphport.core.errors import GraphportError
     from graphport.demand.evaluator import Evaluator
     from graphport.demand.memo import Outputs
@@ -54,6 +56,8 @@ class Run:
 
     __slots__ = (
         "_alone",
+        "_asked",
+        "_began",
         "_context",
         "_evaluator",
         "_needs",
@@ -85,9 +89,11 @@ class Run:
         session: Session,
         plan: Plan,
         demand: int,
+        asked: Target,
         *,
         inputs: dict[int, dict[str, Any]],
         stream: bool | frozenset[str],
+        events: bool,
         received: float,
     ) -> None:
         self._evaluator = evaluator
@@ -96,7 +102,10 @@ class Run:
         self.plan = plan
         self.demand = demand
         self.inputs = inputs
+        self._asked = asked
         self._stream = stream
+        # When each node began, by place, if the demand wants events.
+        self._began: dict[int, float] | None = {} if events else None
         self._received = received
         self._timer: asyncio.TimerHandle | None = None
         self._context = LoopContext(evaluator, plan.nodes[-1], None)
@@ -121,6 +130,10 @@ class Run:
             for place, given in self.inputs.items():
                 self.edges[place] = tuple(edge for edge in plan.edges[place] if edge[2] not in given)
                 self._plain[place] = 0
+        if self._began is not None:
+            # Nodes then go the long way, through `_gather` and `_advance`, where events are told.
+            self._plain = bytearray(len(plan.nodes))
+            self._evaluator.sink.event(self.demand, "", {"event": "planned", "nodes": plan.size})
         # Drawn once for the whole run: another demand may ask for fresh ones meanwhile.
         self.seeds = {place: self.session.seed(plan.nodes[place].id) for place in plan.seeded}
         self.keys, self.once = node_keys.derive(plan, self.session, self.seeds, self.inputs, self.edges)
@@ -135,6 +148,7 @@ class Run:
             self._needs.want_target()
         else:
             self._pending = scan(self, memo)
+            self.tell_found(place for place, outputs in enumerate(self.results) if outputs is not None)
         if self.results[-1] is not None:
             self._finish(cached=True)
 
@@ -173,7 +187,7 @@ class Run:
         ready, nodes, results, pending = self.ready, self.plan.nodes, self.results, self._pending
         context, once, keys, edges, plain = self._context, self.once, self.keys, self.edges, self._plain
         consumers, last = self.plan.consumers, len(results) - 1
-        shared, scanned = self._evaluator.started != self._alone, self._needs is None
+        shared, scanned = self._evaluator.started != self._alone, self._needs is None and self._began is None
         stats, count, began = nodes[last].stats, 0, perf_counter()
         outputs: Any = None
         while ready and not self.closed:
@@ -231,6 +245,8 @@ class Run:
 
     def _gather(self, place: int, node: CompiledNode) -> dict[str, Any]:
         """The node's inputs: demand, else edge, else what the graph says; copies for those who might change them."""
+        if self._began is not None:
+            self._tell_started(place)
         own = self.inputs.get(place)
         missing = [port for port in node.required if not own or port not in own]
         if missing:
@@ -276,7 +292,7 @@ class Run:
             evaluator.threads.submit(self._depart(place, node, key), inputs)
             return _LATER
         context = LoopContext(evaluator, node, None)
-        if node.streams:
+        if node.streams or self._began is not None:
             flight = self._depart(place, node, key)
             context.attach(flight)
         coroutine = node.handler(inputs, context)
@@ -310,6 +326,8 @@ class Run:
     def _advance(self, place: int, outputs: Outputs, *, known: bool = False) -> None:
         """Note a result; answer if it is the target's, else see what can go now."""
         self.results[place] = outputs
+        if self._began is not None:
+            self._tell_settled(place, known=known)
         if self._needs is not None:
             self._needs.settle(place)
         else:
@@ -326,44 +344,87 @@ class Run:
 
     def chunk(self, place: int, port: str, chunk: Any) -> None:
         """Pass a chunk of a node on, if the demand listens to that node."""
-        if not self.closed and self._listens(place):
+        if not self.closed and self.listens(place):
             self._evaluator.sink.chunk(self.demand, self.plan.nodes[place].id, port, chunk)
 
     def replay(self, place: int) -> None:
         """Pass on what a node streamed when its cached result was made."""
-        if self._listens(place):
+        if self.listens(place):
             chunks = self._evaluator.memo.chunks(self.keys[place])  # type: ignore[arg-type]
             if chunks:
                 replay(self, place, chunks)
 
-    def _listens(self, place: int) -> bool:
+    def listens(self, place: int) -> bool:
+        """Whether the demand wants the chunks of a node."""
         stream = self._stream
         return stream is True or (stream is not False and self.plan.nodes[place].id in stream)
+
+    # Events
+
+    def tell_found(self, places: Iterable[int]) -> None:
+        """Tell of nodes that need not be executed, if the demand wants events."""
+        if self._began is None:
+            return
+        for place in places:
+            kind = "skipped" if self.results[place] is SKIPPED else "cached"
+            self._evaluator.sink.event(self.demand, self.plan.nodes[place].id, {"event": kind})
+
+    def progress(self, place: int, event: dict[str, Any]) -> None:
+        """Tell how far a node is, if the demand wants events."""
+        if self._began is not None and not self.closed:
+            self._evaluator.sink.event(self.demand, self.plan.nodes[place].id, event)
+
+    def _tell_started(self, place: int) -> None:
+        if place < self.plan.size:
+            self._began[place] = perf_counter()  # type: ignore[index]
+            self._evaluator.sink.event(self.demand, self.plan.nodes[place].id, {"event": "started"})
+
+    def _tell_settled(self, place: int, *, known: bool) -> None:
+        if known:
+            self.tell_found((place,))
+        elif place < self.plan.size:
+            took_us = int((perf_counter() - self._began[place]) * 1e6)  # type: ignore[index]
+            event = {"event": "completed", "us": took_us}
+            self._evaluator.sink.event(self.demand, self.plan.nodes[place].id, event)
 
     # Ending
 
     def _finish(self, *, cached: bool) -> None:
-        node = self.plan.nodes[-1]
-        result: Outputs = self.results[-1]  # type: ignore[assignment]
-        outputs = result
-        if node.gate and result is not SKIPPED:
-            outputs = dict.fromkeys(node.output_names) | result
+        targets = self.plan.targets
+        ran = self.ran
+        if targets is None:
+            place = len(self.results) - 1
+            outputs, skipped = self._outputs_of(place), self.results[place] is SKIPPED
+        else:
+            outputs = {self.plan.nodes[place].id: self._outputs_of(place) for place in targets}
+            skipped = bool(targets) and all(self.results[place] is SKIPPED for place in targets)
+            ran -= 1  # the node that awaits them
+            cached = not ran
         meta = {
             "revision": self.revision,
             "us": int((perf_counter() - self._received) * 1e6),
-            "ran": self.ran,
+            "ran": ran,
             "cached": cached,
-            "skipped": result is SKIPPED,
+            "skipped": skipped,
         }
         self.close()
-        self._evaluator.sink.complete(self.demand, node.id, outputs, meta)
+        self._evaluator.sink.complete(self.demand, self._asked, outputs, meta)
+
+    def _outputs_of(self, place: int) -> Outputs:
+        """What a target is answered with: of a gate both branches, null for the dead one."""
+        node = self.plan.nodes[place]
+        outputs: Outputs = self.results[place]  # type: ignore[assignment]
+        return dict.fromkeys(node.output_names) | outputs if node.gate and outputs is not SKIPPED else outputs
 
     def fail(self, error: GraphportError) -> None:
         """Answer with an error, unless answered already, and let go of everything."""
         if self.closed:
             return
+        if self._began is not None and error.node_id in self.plan.position:
+            event = {"event": "failed", "code": error.code}
+            self._evaluator.sink.event(self.demand, error.node_id, event)
         self.close()
-        self._evaluator.sink.fail(self.demand, self.plan.nodes[-1].id, error)
+        self._evaluator.sink.fail(self.demand, self._asked, error)
 
     def _expire(self, deadline_ms: int) -> None:
         self.fail(DemandStopped(f"the deadline of {deadline_ms} ms passed", code="deadline_exceeded"))

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
+from graphport.contracts.node import NodeSpec, NodeType
 from graphport.graph.digest import digest, xxh3
 from graphport.graph.model import static_input
 from graphport.graph.values import FIXED, own_copy
@@ -18,13 +19,13 @@ from graphport.graph.values import FIXED, own_copy
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from graphport.contracts.node import NodeType
     from graphport.graph.catalogue import Catalogue
     from graphport.graph.model import Graph
 
 INLINE: Final = 0
 ASYNC: Final = 1
 THREAD: Final = 2
+ALL_SINKS: Final = "*"
 _EXECUTION: Final = {"inline": INLINE, "async": ASYNC, "thread": THREAD}
 
 # Plans are kept per target until they hold this many nodes together.
@@ -113,12 +114,15 @@ def _same(value: Any) -> Any:
 
 
 class Plan:
-    """The part of a graph that one target can need, in an order in which sources come first. The target is last.
+    """The part of a graph that a target can need, in an order in which sources come first. The target is last.
 
+    The last node of a plan for several targets is none of the graph's: it awaits them all and reads none.
     Positions below are positions in the plan. `nodes[i]` has in-edges `edges[i]`, whose distinct sources are
-    `sources[i]`; `consumers[i]` are the nodes that read `i`.
+    `sources[i]`; `consumers[i]` are the nodes that await `i`.
 
     Attributes:
+        targets: places of the targets if there are several, else None.
+        size: how many of the nodes are the graph's.
         gated: per node the sources that may turn out dead and so decide first, or None where there are none.
         lazy: something in the plan can be known only while it runs: gates, or keys that hang on values.
         volatile: some node runs anew for every demand.
@@ -142,19 +146,28 @@ class Plan:
         "plain",
         "position",
         "seeded",
+        "size",
         "sources",
         "streaming",
+        "targets",
         "volatile",
     )
 
-    def __init__(self, graph: CompiledGraph, order: list[int]) -> None:
+    def __init__(self, graph: CompiledGraph, order: list[int], targets: tuple[int, ...] | None = None) -> None:
         position = {index: place for place, index in enumerate(order)}
         self.nodes = [graph.nodes[index] for index in order]
+        self.position = {node.id: place for place, node in enumerate(self.nodes)}
+        self.size = len(order)
+        self.targets = None if targets is None else tuple(position[index] for index in targets)
         self.edges: list[tuple[Edge, ...]] = [
             tuple((position[source], out, into, many) for source, out, into, many in node.edges) for node in self.nodes
         ]
         self.sources = [tuple(dict.fromkeys(edge[0] for edge in edges)) for edges in self.edges]
-        self.consumers: list[list[int]] = [[] for _ in order]
+        if self.targets is not None:
+            self.nodes.append(CompiledNode(-1, "", _AWAITS_TARGETS, TypeStats()))
+            self.edges.append(())
+            self.sources.append(self.targets)
+        self.consumers: list[list[int]] = [[] for _ in self.nodes]
         for place, sources in enumerate(self.sources):
             for source in sources:
                 self.consumers[source].append(place)
@@ -165,7 +178,6 @@ class Plan:
         self.volatile = any(not node.cacheable for node in self.nodes)
         self.seeded = [place for place, node in enumerate(self.nodes) if node.needs_seed]
         self.streaming = [place for place, node in enumerate(self.nodes) if node.streams]
-        self.position = {node.id: place for place, node in enumerate(self.nodes)}
         self.plain = bytearray(
             not node.required
             and not node.needs_seed
@@ -175,6 +187,11 @@ class Plan:
         )
         self.keys: list[bytes | None] | None = None
         self.keys_generation = -1
+
+
+_AWAITS_TARGETS: Final = NodeType(
+    spec=NodeSpec(type="targets", effect="volatile", execution="inline"), handler=lambda *_: {}, code_digest=b""
+)
 
 
 def _gated_sources(nodes: list[CompiledNode], edges: list[tuple[Edge, ...]]) -> list[tuple[int, ...] | None]:
@@ -234,7 +251,7 @@ class CompiledGraph:
         for compiled, model, edges in zip(self.nodes, graph.nodes, incoming, strict=True):
             _fill(compiled, model.data, graph.settings, edges, digests)
         self.sinks = [node.id for node in self.nodes if not read[node.index]]
-        self._plans: OrderedDict[int, Plan] = OrderedDict()
+        self._plans: OrderedDict[int | tuple[int, ...], Plan] = OrderedDict()
         self._planned_nodes = 0
 
     def plan_of(self, node_id: str) -> Plan | None:
@@ -246,21 +263,32 @@ class CompiledGraph:
 
     def plan(self, target: int) -> Plan:
         """The plan for a target, kept for next time."""
-        plan = self._plans.get(target)
-        if plan is None:
-            plan = Plan(self, self._order(target))
-            self._plans[target] = plan
-            self._planned_nodes += len(plan.nodes)
-            while self._planned_nodes > _PLANNED_NODES_KEPT and len(self._plans) > 1:
-                _, dropped = self._plans.popitem(last=False)
-                self._planned_nodes -= len(dropped.nodes)
+        return self._plans.get(target) or self._keep(target, Plan(self, self._order((target,))))
+
+    def plan_of_several(self, node_ids: Iterable[str]) -> Plan:
+        """The plan for several targets, all of them nodes of the graph and none twice."""
+        targets = tuple(self.index[node_id] for node_id in node_ids)
+        return self._plans.get(targets) or self._keep(targets, Plan(self, self._order(targets), targets))
+
+    def _keep(self, target: int | tuple[int, ...], plan: Plan) -> Plan:
+        self._plans[target] = plan
+        self._planned_nodes += len(plan.nodes)
+        while self._planned_nodes > _PLANNED_NODES_KEPT and len(self._plans) > 1:
+            _, dropped = self._plans.popitem(last=False)
+            self._planned_nodes -= len(dropped.nodes)
         return plan
 
-    def _order(self, target: int) -> list[int]:
-        """What the target needs, sources first: depth-first with an explicit stack."""
+    def _order(self, targets: tuple[int, ...]) -> list[int]:
+        """What the targets need, sources first: depth-first with an explicit stack."""
         order: list[int] = []
         seen = bytearray(len(self.nodes))
-        seen[target] = 1
+        for target in targets:
+            if not seen[target]:
+                seen[target] = 1
+                self._order_from(target, seen, order)
+        return order
+
+    def _order_from(self, target: int, seen: bytearray, order: list[int]) -> None:
         stack = [(target, iter(self.nodes[target].edges))]
         while stack:
             node, edges = stack[-1]
@@ -273,7 +301,6 @@ class CompiledGraph:
             else:
                 order.append(node)
                 stack.pop()
-        return order
 
 
 class _Collecting:

@@ -10,8 +10,9 @@ import os
 import platform
 from typing import TYPE_CHECKING, Any, Final
 
-from graphport.core.errors import GraphportError, InternalError, LookupFailed, WireError
+from graphport.core.errors import DemandStopped, GraphportError, InternalError, LookupFailed, WireError
 from graphport.core.version import VERSION
+from graphport.server import queries
 from graphport.server.outbox import fault
 from graphport.wire import messages
 from graphport.wire.framing import FrameSplitter
@@ -19,8 +20,10 @@ from graphport.wire.limits import (
     CREDIT_EVERY_BYTES,
     CREDIT_EVERY_FRAMES,
     MAX_FRAME_BYTES,
+    MAX_VALUE_BYTES,
     PROTOCOL_VERSION,
 )
+from graphport.wire.transfers import Transfers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +34,11 @@ if TYPE_CHECKING:
 EXIT_CLEAN: Final = 0
 EXIT_PROTOCOL: Final = 65
 EXIT_NODES: Final = 66
+
+# What may come in parts.
+_LONG: Final = (messages.DemandAsync, messages.Open, messages.Query, messages.Malformed)
+
+_FAILED: Final = "the engine failed at this message; its log says where"
 
 _log = logging.getLogger("graphport.connection")
 
@@ -54,6 +62,7 @@ class Connection:
         self._start = start
         self._end = end
         self._splitter = FrameSplitter()
+        self._transfers = Transfers()
         self._evaluator: Evaluator | None = None
         self._over = False
         self._frames = self._bytes = 0
@@ -61,6 +70,9 @@ class Connection:
         self._handlers: dict[type, Callable[[Any], None]] = {
             messages.DemandAsync: self._demand,
             messages.Cancel: self._cancel,
+            messages.Grant: self._grant,
+            messages.Query: self._query,
+            messages.Part: self._part,
             messages.Open: self._open,
             messages.Close: self._close,
             messages.Ping: self._ping,
@@ -142,6 +154,7 @@ class Connection:
             "os_pid": os.getpid(),
             "python": platform.python_version(),
             "max_frame_bytes": MAX_FRAME_BYTES,
+            "max_value_bytes": MAX_VALUE_BYTES,
         }
         self._outbox.send(messages.ready(facts))
 
@@ -153,21 +166,23 @@ class Connection:
             self._apologise(message)
 
     def _apologise(self, message: messages.Message) -> None:
-        error = fault(InternalError("the engine failed at this message; its log says where"))
+        error = fault(InternalError(_FAILED))
         if isinstance(message, messages.DemandAsync):
             if self._evaluator is not None:
                 self._evaluator.abandon(message.demand)
-            self._outbox.send(messages.demand_error(message.demand, message.node, error))
-        elif isinstance(message, messages.Open | messages.Close):
+            self._outbox.fail(message.demand, message.node, InternalError(_FAILED))
+        elif isinstance(message, messages.Open | messages.Close | messages.Query):
             self._outbox.send(messages.error(message.req, error))
 
     # Messages. `_evaluator` is set by the time any of these is called.
 
     def _demand(self, message: messages.DemandAsync) -> None:
-        if message.demand in self._evaluator.runs:  # type: ignore[union-attr]
+        if message.demand in self._evaluator.runs or self._outbox.holds(message.demand):  # type: ignore[union-attr]
             error = LookupFailed(f"demand {message.demand} is open already", code="duplicate_id")
             self._outbox.send(messages.error(None, fault(error)))
             return
+        if message.window is not None:
+            self._outbox.open_window(message.demand, message.window)
         self._evaluator.demand(  # type: ignore[union-attr]
             message.demand,
             message.session,
@@ -176,10 +191,39 @@ class Connection:
             message.deadline_ms,
             message.stream,
             message.fresh,
+            message.events,
         )
 
     def _cancel(self, message: messages.Cancel) -> None:
         self._evaluator.cancel(message.demand)  # type: ignore[union-attr]
+        self._outbox.cancel(message.demand)
+        if self._transfers.forget(message.demand):
+            stopped = DemandStopped("the demand was cancelled", code="cancelled")
+            self._outbox.fail(message.demand, "", stopped)
+
+    def _grant(self, message: messages.Grant) -> None:
+        self._outbox.grant(message.demand, message.chunks)
+
+    def _part(self, message: messages.Part) -> None:
+        try:
+            payload = self._transfers.take(message)
+            if payload is None:
+                return
+            whole = messages.parse_frame(payload)
+            if len(whole) != 1 or not isinstance(whole[0], _LONG):
+                raise WireError("parts of a message that does not travel in parts")
+        except GraphportError as error:
+            self._outbox.fail(message.transfer, "", error)
+            return
+        self._handle(whole[0])
+
+    def _query(self, message: messages.Query) -> None:
+        try:
+            result = queries.answer(self._evaluator, message.what, message.args)  # type: ignore[arg-type]
+        except GraphportError as error:
+            self._outbox.send(messages.error(message.req, fault(error)))
+            return
+        self._outbox.send_about(message.req, messages.reply(message.req, result))
 
     def _open(self, message: messages.Open) -> None:
         try:

@@ -9,38 +9,24 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from graphport.core.errors import GraphportError, WireError
+from graphport.core.errors import DemandStopped, GraphportError, WireError
+from graphport.server.bulk import Bulk
+from graphport.server.window import JoinedText, Window
 from graphport.wire import messages
 from graphport.wire.framing import join, lone
-from graphport.wire.limits import MAX_FRAME_BYTES, READ_WINDOW_BYTES
+from graphport.wire.limits import BULK_WINDOW_BYTES, MAX_VALUE_BYTES, PART_BYTES, READ_WINDOW_BYTES
 
 if TYPE_CHECKING:
     import asyncio
 
+    from graphport.contracts.sink import Target
     from graphport.server.transport import Transport
 
 # Streaming nodes are held back while more than this waits here.
 CONGESTED_BYTES: Final = 4_194_304
-# Text is joined up to this many characters, so that a joined chunk stays far below a frame.
-_JOINED_CHARACTERS: Final = 65_536
-# Room for a message's own words beside its payload, and for the head of a batch.
-_FRAME_ROOM: Final = 16
-_LARGEST_TEXT: Final = 100_000
+# Of one chunk; with what it may be joined to, in UTF-8, still no more than one message carries.
+_LARGEST_TEXT: Final = 30_000
 _SHOWN_NAME: Final = 1_000
-
-
-class _Text:
-    """Text of one stream that waits for the window."""
-
-    __slots__ = ("characters", "demand", "node", "parts", "port")
-
-    def __init__(self, demand: int, node: str, port: str, chunk: str) -> None:
-        self.demand, self.node, self.port = demand, node, port
-        self.parts = [chunk]
-        self.characters = len(chunk)
-
-    def pack(self) -> bytes:
-        return messages.node_stream(self.demand, self.node, self.port, "".join(self.parts))
 
 
 class Outbox:
@@ -49,15 +35,17 @@ class Outbox:
     def __init__(self, loop: asyncio.AbstractEventLoop, transport: Transport) -> None:
         self._loop = loop
         self._transport = transport
-        self._queue: deque[bytes | _Text] = deque()
+        self._queue: deque[bytes | JoinedText] = deque()
         self._queued_bytes = 0
         # The text per demand that more may still be joined to, and how many texts wait in the queue altogether.
-        self._last_text: dict[int, _Text] = {}
+        self._last_text: dict[int, JoinedText] = {}
         self._texts = 0
         self._sent_bytes = 0
         self._read_by_beam = 0
         self._flush_planned = False
         self._waiters: list[asyncio.Future[None]] = []
+        self._windows: dict[int, Window] = {}
+        self._bulk = Bulk()
         transport.on_room(self.flush)
 
     # Control
@@ -68,6 +56,43 @@ class Outbox:
         self._queued_bytes += len(packed)
         self._plan_flush()
 
+    def send_about(self, number: int, packed: bytes) -> None:
+        """Queue a packed message about a demand or request: in parts if it is long, and never before one that is."""
+        if len(packed) > PART_BYTES or (self._bulk and number in self._bulk):
+            self._bulk.add(number, packed)
+            self._plan_flush()
+        else:
+            self.send(packed)
+
+    def open_window(self, demand: int, chunks: int) -> None:
+        """A demand is about to start that may send so many chunks before a grant."""
+        self._windows[demand] = Window(demand, chunks)
+
+    def grant(self, demand: int, chunks: int) -> None:
+        """Let more chunks of a demand through. Unknown demands are ignored."""
+        window = self._windows.get(demand)
+        if window is not None:
+            window.grant(chunks)
+            self._release(demand, window)
+
+    def holds(self, demand: int) -> bool:
+        """Whether the last message of a demand, or a part of it, still waits here."""
+        return demand in self._windows or demand in self._bulk
+
+    def cancel(self, demand: int) -> None:
+        """The BEAM wants no more of a demand that the evaluator has answered, if it still waits here."""
+        if self._drop(demand):
+            self.fail(demand, "", DemandStopped("the demand was cancelled", code="cancelled"))
+
+    def _drop(self, demand: int) -> bool:
+        """Forget what waits of a demand; returns whether there was any."""
+        window = self._windows.pop(demand, None)
+        if window is not None:
+            window.wake()
+        dropped = self._bulk.drop(demand)
+        self._bulk.wake()
+        return dropped or window is not None
+
     def credited(self, total_bytes: int) -> None:
         """The BEAM says how many bytes it has read since the pipe was opened."""
         if total_bytes > self._read_by_beam:
@@ -76,30 +101,41 @@ class Outbox:
 
     # DemandSink
 
-    def complete(self, demand: int, node: str, outputs: dict[str, Any], meta: dict[str, Any]) -> None:
+    def complete(self, demand: int, node: Target, outputs: dict[str, Any], meta: dict[str, Any]) -> None:
         """See `DemandSink.complete`."""
         try:
             packed = messages.demand_complete(demand, node, outputs, meta)
-            if len(packed) > MAX_FRAME_BYTES - _FRAME_ROOM:
+            if len(packed) > MAX_VALUE_BYTES:
                 raise WireError(
-                    f"the outputs take {len(packed)} bytes; at most {MAX_FRAME_BYTES} travel in one answer",
+                    f"the outputs take {len(packed)} bytes; at most {MAX_VALUE_BYTES} travel in one answer",
                     code="too_large",
                 )
         except WireError as error:
             self.fail(demand, node, _named(error, node, outputs))
             return
+        self._end(demand, packed)
+
+    def fail(self, demand: int, node: Target, error: GraphportError) -> None:
+        """See `DemandSink.fail`."""
+        packed = messages.demand_error(demand, node, fault(error))
+        if len(packed) > PART_BYTES:
+            # Only names of such a length can do that; the demand's number is what counts.
+            packed = messages.demand_error(demand, str(node)[:_SHOWN_NAME], fault(error))
+        if isinstance(error, DemandStopped) and (self._windows or self._bulk):
+            self._drop(demand)
+        self._end(demand, packed)
+
+    def _end(self, demand: int, packed: bytes) -> None:
+        """Send a demand's last message, after everything else of it."""
         if self._last_text:
             self._last_text.pop(demand, None)
-        self.send(packed)
-
-    def fail(self, demand: int, node: str, error: GraphportError) -> None:
-        """See `DemandSink.fail`."""
-        self._last_text.pop(demand, None)
-        packed = messages.demand_error(demand, node, fault(error))
-        if len(packed) > MAX_FRAME_BYTES - _FRAME_ROOM:
-            # Only a node's name of nearly a frame's length can do that; the demand's number is what counts.
-            packed = messages.demand_error(demand, node[:_SHOWN_NAME], fault(error))
-        self.send(packed)
+        if self._windows:
+            window = self._windows.get(demand)
+            if window is not None and not window.empty:
+                window.last = packed
+                return
+            self._windows.pop(demand, None)
+        self.send_about(demand, packed)
 
     def chunk(self, demand: int, node: str, port: str, chunk: Any) -> None:
         """See `DemandSink.chunk`."""
@@ -107,47 +143,87 @@ class Outbox:
             self._text(demand, node, port, chunk)
             return
         packed = messages.node_stream(demand, node, port, chunk)
-        if len(packed) > MAX_FRAME_BYTES - _FRAME_ROOM:
+        if len(packed) > MAX_VALUE_BYTES:
             raise WireError(
-                f"a chunk of {len(packed)} bytes; at most {MAX_FRAME_BYTES} travel in one", code="too_large"
+                f"a chunk of {len(packed)} bytes; at most {MAX_VALUE_BYTES} travel in one", code="too_large"
             )
+        window = self._windows.get(demand) if self._windows else None
+        if window is not None:
+            window.put(packed)
+            self._release(demand, window)
+            return
         self._last_text.pop(demand, None)
-        self.send(packed)
+        self.send_about(demand, packed)
+
+    def event(self, demand: int, node: str, event: dict[str, Any]) -> None:
+        """See `DemandSink.event`."""
+        self._last_text.pop(demand, None)
+        self.send_about(demand, messages.node_event(demand, node, event))
+
+    def _release(self, demand: int, window: Window) -> None:
+        """Send what a demand's window lets through, and its last message once nothing is before it."""
+        for packed in window.granted():
+            self.send_about(demand, packed)
+        if window.last is not None and window.empty:
+            del self._windows[demand]
+            self.send_about(demand, window.last)
+        if window.waiters and not window.behind:
+            window.wake()
 
     def _text(self, demand: int, node: str, port: str, chunk: str) -> None:
         if len(chunk) > _LARGEST_TEXT:
             for start in range(0, len(chunk), _LARGEST_TEXT):
                 self._text(demand, node, port, chunk[start : start + _LARGEST_TEXT])
             return
-        if not self._shut:
+        window = self._windows.get(demand) if self._windows else None
+        if window is None and (not self._shut or (self._bulk and demand in self._bulk)):
             self._last_text.pop(demand, None)  # what comes later must not be joined to what lies before this
-            self.send(messages.node_stream(demand, node, port, chunk))
+            self.send_about(demand, messages.node_stream(demand, node, port, chunk))
             return
         try:
             chunk.encode()  # a lone surrogate must fail here, in the node that made it
         except UnicodeEncodeError as error:
             raise WireError(f"the text has no form on the wire: {error}", code="unencodable_value") from error
+        if window is not None:
+            window.put_text(node, port, chunk)
+            self._release(demand, window)
+            return
         self._queued_bytes += len(chunk)
         last = self._last_text.get(demand)
-        if last is not None and last.node == node and last.port == port and last.characters < _JOINED_CHARACTERS:
-            last.parts.append(chunk)
-            last.characters += len(chunk)
-            return
-        last = self._last_text[demand] = _Text(demand, node, port, chunk)
-        self._queue.append(last)
-        self._texts += 1
+        if last is None or not last.take(node, port, chunk):
+            last = self._last_text[demand] = JoinedText(demand, node, port, chunk)
+            self._queue.append(last)
+            self._texts += 1
 
     @property
     def congested(self) -> bool:
-        """See `DemandSink.congested`."""
+        """Whether so much waits altogether that whatever can wait should."""
         return self._queued_bytes + self._transport.backlog > CONGESTED_BYTES
 
-    async def uncongested(self) -> None:
-        """See `DemandSink.uncongested`."""
-        while self.congested:
-            waiter = self._loop.create_future()
-            self._waiters.append(waiter)
-            await waiter
+    def behind(self, demand: int) -> bool:
+        """See `DemandSink.behind`."""
+        if self.congested:
+            return True
+        if self._windows:
+            window = self._windows.get(demand)
+            if window is not None and window.behind:
+                return True
+        return bool(self._bulk) and self._bulk.behind(demand)
+
+    async def caught_up(self, demand: int) -> None:
+        """See `DemandSink.caught_up`."""
+        if not self.behind(demand):
+            return
+        window = self._windows.get(demand)
+        if self.congested:
+            waiters = self._waiters
+        elif window is not None and window.behind:
+            waiters = window.waiters
+        else:
+            waiters = self._bulk.waiters
+        waiter = self._loop.create_future()
+        waiters.append(waiter)
+        await waiter
 
     # Sending
 
@@ -169,6 +245,8 @@ class Outbox:
         self._flush_planned = False
         queue = self._queue
         if not queue:
+            if self._bulk:
+                self._flush_bulk()
             return
         if self._sent_bytes - self._read_by_beam + self._queued_bytes < READ_WINDOW_BYTES and not self._texts:
             # The usual case: everything goes, and nothing in the queue is joined text.
@@ -182,21 +260,37 @@ class Outbox:
             self._queued_bytes = 0
             self._transport.write(pieces)
         else:
-            self._flush_part()
+            self._flush_some()
+        if self._bulk:
+            self._flush_bulk()
         if self._waiters and not self.congested:
             waiters, self._waiters = self._waiters, []
             for waiter in waiters:
                 if not waiter.done():
                     waiter.set_result(None)
 
-    def _flush_part(self) -> None:
+    def _flush_bulk(self) -> None:
+        """Send parts while the operating system takes them: what waits in the transport nothing else can pass."""
+        while (
+            self._bulk
+            and not self._queue
+            and not self._transport.backlog
+            and self._sent_bytes - self._read_by_beam < BULK_WINDOW_BYTES
+        ):
+            packed = self._bulk.next()
+            self._sent_bytes += len(packed)
+            self._transport.write([lone(packed)])
+        if self._bulk.waiters:
+            self._bulk.wake()
+
+    def _flush_some(self) -> None:
         queue = self._queue
         while queue and not self._shut:
             batch: list[bytes] = []
             room = READ_WINDOW_BYTES - (self._sent_bytes - self._read_by_beam)
             while queue and room > 0:
                 head = queue.popleft()
-                if head.__class__ is _Text:
+                if head.__class__ is JoinedText:
                     self._texts -= 1
                     self._queued_bytes -= head.characters
                     if self._last_text.get(head.demand) is head:
@@ -215,7 +309,7 @@ def fault(error: GraphportError) -> dict[str, Any]:
     """An error as it travels; what does not fit or cannot be packed is left out rather than lost altogether."""
     fields = error.to_wire()
     try:
-        small = len(messages.error(None, fields)) < MAX_FRAME_BYTES // 2
+        small = len(messages.error(None, fields)) < PART_BYTES // 2
     except WireError:
         small = False
     if small:
@@ -225,7 +319,7 @@ def fault(error: GraphportError) -> dict[str, Any]:
     return {**kept, "message": text[:10_000]}
 
 
-def _named(error: WireError, node: str, outputs: dict[str, Any]) -> WireError:
+def _named(error: WireError, node: Target, outputs: dict[str, Any]) -> WireError:
     """The error with the port that is to blame."""
     ports = []
     for port, value in outputs.items():
@@ -234,7 +328,9 @@ def _named(error: WireError, node: str, outputs: dict[str, Any]) -> WireError:
         except WireError:
             ports.append(port)
         else:
-            if error.code == "too_large" and size > MAX_FRAME_BYTES // (2 * len(outputs)):
+            if error.code == "too_large" and size > MAX_VALUE_BYTES // (2 * len(outputs)):
                 ports.append(port)
     where = f" (output {', '.join(ports)})" if ports else ""
+    if node.__class__ is not str:
+        return WireError(f"{error.message}{where}", code=error.code)
     return WireError(f"node {node!r}{where}: {error.message}", code=error.code, node_id=node)

@@ -19,6 +19,7 @@ class _Recording:
         node_type: type the node sees.
         cancelled: set it to True to play a demand that nobody waits for any more.
         chunks: `(port, chunk)` pairs in the order in which the node sent them.
+        told: `(fraction, text)` pairs of the node's `progress`.
         log: a logger, for `caplog` to look at.
     """
 
@@ -42,6 +43,7 @@ class _Recording:
         self.node_type = node_type
         self.cancelled = False
         self.chunks: list[tuple[str, Any]] = []
+        self.told: list[tuple[float | None, str]] = []
         self.log = logging.getLogger(f"graphport.node.{node_type}")
         self._services = dict(services or {})
         self._streams = None if streams is None else frozenset(streams)
@@ -59,6 +61,10 @@ class _Recording:
     def text(self, port: str | None = None) -> str:
         """All streamed chunks joined, or those of one port."""
         return "".join(str(chunk) for name, chunk in self.chunks if port in (None, name))
+
+    def progress(self, fraction: float | None = None, text: str = "") -> None:
+        """Write down how far the node says it is."""
+        self.told.append((fraction, text))
 
     def _record(self, port: str, chunk: Any) -> None:
         if self._streams is not None and port not in self._streams:

@@ -6,12 +6,13 @@ Also holds the evaluator to the contract: whatever breaks it is noted in `breach
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from graphport.wire.codec import pack
 
 if TYPE_CHECKING:
+    from graphport.contracts.sink import Target
     from graphport.core.errors import GraphportError
 
 
@@ -30,19 +31,21 @@ class Answer:
 
     Attributes:
         demand: the demand's number.
-        node: the demanded node.
-        outputs: port to value, or None if the demand failed.
+        node: what was demanded.
+        outputs: port to value, of several nodes node to port to value, or None if the demand failed.
         meta: what the evaluator says about a demand that completed.
         error: why the demand failed, or None.
         chunks: what was streamed to the demand before.
+        events: what it was told of nodes, as `(node, event)`.
     """
 
     demand: int
-    node: str
+    node: Target
     outputs: dict[str, Any] | None = None
     meta: dict[str, Any] = field(default_factory=dict)
     error: GraphportError | None = None
     chunks: tuple[Chunk, ...] = ()
+    events: tuple[tuple[str, dict[str, Any]], ...] = ()
 
     @property
     def code(self) -> str | None:
@@ -68,17 +71,19 @@ class RecordingSink:
         self._by_demand: dict[int, Answer] = {}
         self._chunks: dict[int, list[Chunk]] = {}
         self._changed: set[asyncio.Future[None]] = set()
+        self._events: dict[int, list[tuple[str, dict[str, Any]]]] = {}
         self._congested = False
+        self._behind: set[int] = set()
 
     # DemandSink
 
-    def complete(self, demand: int, node: str, outputs: dict[str, Any], meta: dict[str, Any]) -> None:
+    def complete(self, demand: int, node: Target, outputs: dict[str, Any], meta: dict[str, Any]) -> None:
         """Write the answer down."""
-        self._last(Answer(demand=demand, node=node, outputs=outputs, meta=meta, chunks=self.chunks(demand)))
+        self._last(Answer(demand=demand, node=node, outputs=outputs, meta=meta))
 
-    def fail(self, demand: int, node: str, error: GraphportError) -> None:
+    def fail(self, demand: int, node: Target, error: GraphportError) -> None:
         """Write the error down."""
-        self._last(Answer(demand=demand, node=node, error=error, chunks=self.chunks(demand)))
+        self._last(Answer(demand=demand, node=node, error=error))
 
     def chunk(self, demand: int, node: str, port: str, chunk: Any) -> None:
         """Write the chunk down.
@@ -92,26 +97,39 @@ class RecordingSink:
         self._chunks.setdefault(demand, []).append(Chunk(node=node, port=port, value=chunk))
         self._wake()
 
-    @property
-    def congested(self) -> bool:
-        """What `hold` and `release` say."""
-        return self._congested
+    def event(self, demand: int, node: str, event: dict[str, Any]) -> None:
+        """Write the event down."""
+        if demand in self._by_demand:
+            self.breaches.append(f"demand {demand}: an event of {node} after the last message")
+        self._events.setdefault(demand, []).append((node, event))
+        self._wake()
 
-    async def uncongested(self) -> None:
+    def behind(self, demand: int) -> bool:
+        """What `hold` and `release` say."""
+        return self._congested or demand in self._behind
+
+    async def caught_up(self, demand: int) -> None:
         """Wait for `release`."""
-        while self._congested:
-            await self._change()
+        await self._change()
 
     # For tests
 
-    def hold(self) -> None:
-        """Play a receiver that has fallen behind."""
-        self._congested = True
+    def hold(self, demand: int | None = None) -> None:
+        """Play a receiver that has fallen behind, with one demand or altogether."""
+        if demand is None:
+            self._congested = True
+        else:
+            self._behind.add(demand)
 
     def release(self) -> None:
         """Play a receiver that has caught up."""
         self._congested = False
+        self._behind.clear()
         self._wake()
+
+    def events(self, demand: int) -> tuple[tuple[str, dict[str, Any]], ...]:
+        """What a demand was told of nodes so far."""
+        return tuple(self._events.get(demand, ()))
 
     def chunks(self, demand: int) -> tuple[Chunk, ...]:
         """What was streamed to a demand so far."""
@@ -134,6 +152,7 @@ class RecordingSink:
         return self.chunks(demand)
 
     def _last(self, answer: Answer) -> None:
+        answer = replace(answer, chunks=self.chunks(answer.demand), events=self.events(answer.demand))
         if answer.demand in self._by_demand:
             self.breaches.append(f"demand {answer.demand}: a second last message")
         self.answers.append(answer)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphport.core.errors import WireError
 from graphport.wire.codec import pack, unpack
-from graphport.wire.limits import MAX_ID
+from graphport.wire.limits import MAX_ID, MAX_TARGETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,19 +50,24 @@ class DemandAsync:
     """Evaluate a node.
 
     Attributes:
+        node: a node's id, several, or `"*"` for all sinks.
         inputs: node id to port to value; these win over everything else.
         deadline_ms: milliseconds from receipt, or None.
         stream: True for chunks of all nodes, False for none, or the ids of the nodes to stream.
         fresh: draw new seeds.
+        events: tell what becomes of each node.
+        window: chunks that may be sent before a grant, or None for no limit.
     """
 
     demand: int
     session: int
-    node: str
+    node: str | list[str]
     inputs: dict[str, dict[str, Any]] | None = None
     deadline_ms: int | None = None
     stream: bool | frozenset[str] = False
     fresh: bool = False
+    events: bool = False
+    window: int | None = None
 
 
 @dataclass(slots=True)
@@ -70,6 +75,33 @@ class Cancel:
     """Stop a demand."""
 
     demand: int
+
+
+@dataclass(slots=True)
+class Grant:
+    """Let more chunks of a demand through."""
+
+    demand: int
+    chunks: int
+
+
+@dataclass(slots=True)
+class Query:
+    """Ask for something that changes nothing."""
+
+    req: int
+    what: str
+    args: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Part:
+    """A piece of a packed message that is too long to travel in one."""
+
+    transfer: int
+    seq: int
+    last: bool
+    data: bytes
 
 
 @dataclass(slots=True)
@@ -98,11 +130,11 @@ class Malformed:
     """
 
     error: WireError
-    demand: tuple[int, str] | None = None
+    demand: tuple[int, str | list[str]] | None = None
     req: int | None = None
 
 
-Message = Hello | Open | Close | DemandAsync | Cancel | Ping | Credit | Malformed
+Message = Hello | Open | Close | DemandAsync | Cancel | Grant | Query | Part | Ping | Credit | Malformed
 
 
 def parse_frame(payload: bytes | memoryview) -> list[Message]:
@@ -149,11 +181,22 @@ def _malformed(message: list[Any], text: str) -> Malformed:
     answer = Malformed(WireError(text))
     name = message[0]
     if name == "demand_async" and len(message) > 1 and _is_id(message[1]):
-        node = message[3] if len(message) > 3 and message[3].__class__ is str else ""
+        node = message[3] if len(message) > 3 and _is_target(message[3]) else ""
         answer.demand = (message[1], node)
-    elif name in ("open", "close") and len(message) > 1 and _is_id(message[1]):
+    elif name in ("open", "close", "query", "part") and len(message) > 1 and _is_id(message[1]):
         answer.req = message[1]
     return answer
+
+
+def _is_target(node: Any) -> bool:
+    """Whether it names what may be demanded: a node, or several."""
+    if node.__class__ is list:
+        return 1 <= len(node) <= MAX_TARGETS and all(each.__class__ is str for each in node) and _are_different(node)
+    return node.__class__ is str
+
+
+def _are_different(items: list[Any]) -> bool:
+    return len(set(items)) == len(items)
 
 
 def _is_id(value: Any) -> bool:
@@ -221,12 +264,12 @@ def _demand_async(message: list[Any]) -> DemandAsync:
         demand.__class__ is session.__class__ is int
         and 0 <= demand <= MAX_ID
         and 0 <= session <= MAX_ID
-        and node.__class__ is str
+        and (node.__class__ is str or _is_target(node))
         and options.__class__ is dict
     ):
         # The same once more, to say which.
-        _id(demand, "demand"), _id(session, "session"), _typed(node, str, "node")
-        _typed(options, dict, "demand_async.options")
+        _id(demand, "demand"), _id(session, "session"), _typed(options, dict, "demand_async.options")
+        raise _Wrong(f"node: expected text or a list of 1 to {MAX_TARGETS} different texts, got {_shown(node)}")
     parsed = DemandAsync(demand, session, node)
     for name, value in options.items():
         _demand_option(parsed, name, value)
@@ -234,31 +277,62 @@ def _demand_async(message: list[Any]) -> DemandAsync:
 
 
 def _demand_option(parsed: DemandAsync, name: Any, value: Any) -> None:
-    if name == "stream" and value.__class__ is bool:
-        parsed.stream = value
-    elif name == "inputs":
-        parsed.inputs = _typed(value, dict, "inputs")
-        for node, ports in value.items():
-            _typed(node, str, "inputs: node id")
-            for port in _typed(ports, dict, f"inputs of {_shown(node)}"):
-                _typed(port, str, f"inputs of {_shown(node)}: port")
-    elif name == "deadline_ms":
-        parsed.deadline_ms = None if value is None else _id(value, "deadline_ms")
-    elif name == "stream":
-        if value.__class__ is list:
-            parsed.stream = frozenset(_typed(node, str, "stream: node id") for node in value)
-        else:
-            parsed.stream = _typed(value, bool, "stream")
-    elif name == "fresh":
-        parsed.fresh = _typed(value, bool, "fresh")
-    else:
-        known = "inputs, deadline_ms, stream, fresh"
-        raise _Wrong(f"demand_async: unknown option {_shown(name)}; known are {known}")
+    read = _DEMAND_OPTIONS.get(name)
+    if read is None:
+        raise _Wrong(f"demand_async: unknown option {_shown(name)}; known are {', '.join(_DEMAND_OPTIONS)}")
+    setattr(parsed, name, read(value))
+
+
+def _inputs(value: Any) -> dict[str, dict[str, Any]]:
+    for node, ports in _typed(value, dict, "inputs").items():
+        _typed(node, str, "inputs: node id")
+        for port in _typed(ports, dict, f"inputs of {_shown(node)}"):
+            _typed(port, str, f"inputs of {_shown(node)}: port")
+    return value  # type: ignore[no-any-return]
+
+
+def _stream(value: Any) -> bool | frozenset[str]:
+    if value.__class__ is list:
+        return frozenset(_typed(node, str, "stream: node id") for node in value)
+    return _typed(value, bool, "stream")  # type: ignore[no-any-return]
+
+
+def _count(value: Any, name: str) -> int:
+    if value.__class__ is int and 1 <= value <= MAX_ID:
+        return value
+    raise _Wrong(f"{name}: expected an integer of at least 1, got {_shown(value)}")
+
+
+_DEMAND_OPTIONS: Final[dict[Any, Callable[[Any], Any]]] = {
+    "inputs": _inputs,
+    "deadline_ms": lambda value: None if value is None else _id(value, "deadline_ms"),
+    "stream": _stream,
+    "fresh": lambda value: _typed(value, bool, "fresh"),
+    "events": lambda value: _typed(value, bool, "events"),
+    "window": lambda value: None if value is None else _count(value, "window"),
+}
 
 
 def _cancel(message: list[Any]) -> Cancel:
     _, demand = message
     return Cancel(_id(demand, "demand"))
+
+
+def _grant(message: list[Any]) -> Grant:
+    _, demand, chunks = message
+    return Grant(_id(demand, "demand"), _count(chunks, "grant"))
+
+
+def _query(message: list[Any]) -> Query:
+    _, req, what, args = message
+    return Query(_id(req, "req"), _typed(what, str, "query"), _typed(args, dict, "query.args"))
+
+
+def _part(message: list[Any]) -> Part:
+    _, transfer, seq, last, data = message
+    if data.__class__ is not bytes:
+        raise _Wrong(f"part: expected bytes, got {_shown(data)}")
+    return Part(_id(transfer, "transfer"), _id(seq, "seq"), _typed(last, bool, "last"), data)
 
 
 def _ping(message: list[Any]) -> Ping:
@@ -277,6 +351,9 @@ _PARSERS: Final[dict[str, Callable[[list[Any]], Message]]] = {
     "close": _close,
     "demand_async": _demand_async,
     "cancel": _cancel,
+    "grant": _grant,
+    "query": _query,
+    "part": _part,
     "ping": _ping,
     "credit": _credit,
 }
@@ -286,6 +363,9 @@ _ARITY: Final = {
     "close": 2,
     "demand_async": 4,
     "cancel": 1,
+    "grant": 2,
+    "query": 3,
+    "part": 4,
     "ping": 1,
     "credit": 2,
 }
@@ -306,12 +386,12 @@ def error(req: int | None, fault: dict[str, Any]) -> bytes:
     return pack(["error", req, fault])
 
 
-def demand_complete(demand: int, node: str, outputs: dict[str, Any], meta: dict[str, Any]) -> bytes:
+def demand_complete(demand: int, node: str | list[str], outputs: dict[str, Any], meta: dict[str, Any]) -> bytes:
     """A demand's last message: its outputs."""
     return pack(["demand_complete", demand, node, outputs, meta])
 
 
-def demand_error(demand: int, node: str, fault: dict[str, Any]) -> bytes:
+def demand_error(demand: int, node: str | list[str], fault: dict[str, Any]) -> bytes:
     """A demand's last message: why there are no outputs."""
     return pack(["demand_error", demand, node, fault])
 
@@ -319,6 +399,16 @@ def demand_error(demand: int, node: str, fault: dict[str, Any]) -> bytes:
 def node_stream(demand: int, node: str, port: str, chunk: Any) -> bytes:
     """One chunk of a streamed output."""
     return pack(["node_stream", demand, node, port, chunk])
+
+
+def node_event(demand: int, node: str, event: dict[str, Any]) -> bytes:
+    """What becomes of a node."""
+    return pack(["node_event", demand, node, event])
+
+
+def part(transfer: int, seq: int, data: bytes | memoryview, *, last: bool) -> bytes:
+    """A piece of a packed message."""
+    return pack(["part", transfer, seq, last, data])
 
 
 def credit(frames: int, size: int) -> bytes:

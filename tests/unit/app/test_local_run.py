@@ -104,7 +104,7 @@ def test_progress_names_what_is_at_work() -> None:
 
     _, shown = run(graph, "w")
 
-    assert Progress(settled=0, total=1, running=("w",)) in shown
+    assert Progress(settled=0, total=1, running=(("w", ""),)) in shown
 
 
 def test_a_deadline_is_an_ending_too() -> None:

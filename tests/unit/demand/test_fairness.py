@@ -44,7 +44,7 @@ async def test_many_demands_of_one_session_do_not_hold_up_another() -> None:
             nodes[f"e{number}"] = "count"
             edges += [f"a{number}-{place}.value -> e{number}.items" for place in range(200)]
         count = make_type("count", lambda inputs, _c: {"value": len(inputs["items"])}, inputs=calls.total().spec.inputs)
-        b.evaluator._catalogue.register(count)
+        b.evaluator.catalogue.register(count)
         b.open(graph(nodes, *edges), session=1)
         b.open(graph({"one": ("source", {"x": "one"})}), session=2)
         for number in range(60):

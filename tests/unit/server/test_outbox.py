@@ -12,7 +12,7 @@ from graphport.server.outbox import CONGESTED_BYTES, Outbox
 from graphport.wire import messages
 from graphport.wire.codec import unpack
 from graphport.wire.framing import FrameSplitter
-from graphport.wire.limits import MAX_FRAME_BYTES, READ_WINDOW_BYTES
+from graphport.wire.limits import MAX_FRAME_BYTES, MAX_VALUE_BYTES, READ_WINDOW_BYTES
 
 pytestmark = pytest.mark.anyio
 
@@ -167,7 +167,8 @@ async def test_streams_are_held_back_until_the_window_opens() -> None:
     shut = Shut()
     while not shut.box.congested:
         shut.box.chunk(1, "n", "p", "z" * 50_000)
-    waiting = asyncio.create_task(shut.box.uncongested())
+    assert shut.box.behind(1)
+    waiting = asyncio.create_task(shut.box.caught_up(1))
     await asyncio.sleep(0)
     assert not waiting.done()
 
@@ -175,7 +176,7 @@ async def test_streams_are_held_back_until_the_window_opens() -> None:
         shut.credit()
     await waiting
 
-    assert not shut.box.congested
+    assert not shut.box.behind(1)
     assert len(text_of(shut.wire.messages, 1)) > CONGESTED_BYTES // 2
 
 
@@ -195,7 +196,7 @@ async def test_a_text_larger_than_a_frame_is_cut() -> None:
     wire = Wire()
     box = Outbox(asyncio.get_running_loop(), wire)
     box.chunk(1, "n", "p", "😀" * 1_000_000)
-    for _ in range(3):
+    for _ in range(8):
         box.credited(wire.payload_bytes)
         box.flush()
 
@@ -205,7 +206,7 @@ async def test_a_text_larger_than_a_frame_is_cut() -> None:
 @pytest.mark.parametrize("is_shut", [False, True])
 @pytest.mark.parametrize(
     ("chunk", "code"),
-    [(object(), "unencodable_value"), ("\ud800", "unencodable_value"), (b"x" * MAX_FRAME_BYTES, "too_large")],
+    [(object(), "unencodable_value"), ("\ud800", "unencodable_value"), (bytes(MAX_VALUE_BYTES), "too_large")],
     ids=["object", "surrogate", "large"],
 )
 async def test_a_chunk_that_cannot_travel_is_refused(is_shut: bool, chunk: Any, code: str) -> None:
@@ -222,17 +223,15 @@ async def test_a_chunk_that_cannot_travel_is_refused(is_shut: bool, chunk: Any, 
     assert shut.wire.messages == [["node_stream", 1, "n", "p", "fine"]]
 
 
-async def test_an_answer_as_large_as_a_frame_allows_is_sent_and_a_larger_one_is_not() -> None:
+async def test_an_answer_of_more_than_a_value_may_have_is_an_error_that_names_the_port() -> None:
     wire = Wire()
     box = Outbox(asyncio.get_running_loop(), wire)
-    room = MAX_FRAME_BYTES - 16 - len(messages.demand_complete(1, "n", {"p": "x" * 70_000}, {})) + 70_000
-    box.complete(1, "n", {"p": "x" * room}, {})
-    box.complete(2, "n", {"p": "x" * (room + 1)}, {})
+    box.complete(2, "n", {"small": "x", "p": bytes(MAX_VALUE_BYTES)}, {})
     box.flush()
 
-    assert [row[0] for row in wire.messages] == ["demand_complete", "demand_error"]
-    assert wire.messages[1][3]["code"] == "too_large"
-    assert "p" in wire.messages[1][3]["message"]
+    assert [row[0] for row in wire.messages] == ["demand_error"]
+    assert wire.messages[0][3]["code"] == "too_large"
+    assert "(output p)" in wire.messages[0][3]["message"]
 
 
 async def test_an_error_that_is_too_large_or_cannot_travel_is_told_in_short() -> None:
@@ -241,8 +240,9 @@ async def test_an_error_that_is_too_large_or_cannot_travel_is_told_in_short() ->
     box.fail(1, "n", LookupFailed("x" * 3_000_000))
     box.fail(2, "n", LookupFailed("bad \ud800", details={"it": object()}))
     box.fail(3, "n" * 1_048_500, LookupFailed("no such node"))
+    box.fail(4, ["n" * 200_000, "m" * 200_000], LookupFailed("no such node"))
     box.flush()
 
     assert [(row[0], row[1], row[3]["code"]) for row in wire.messages] == [
-        ("demand_error", number, "unknown_node") for number in (1, 2, 3)
+        ("demand_error", number, "unknown_node") for number in (1, 2, 3, 4)
     ]

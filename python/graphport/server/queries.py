@@ -1,0 +1,48 @@
+"""Answers questions that change nothing: `["query", req, what, args]`.
+
+One function per question, and one line in `QUERIES`. Called by `connection`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from graphport.core.errors import LookupFailed, WireError
+from graphport.graph.describe import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from graphport.demand.evaluator import Evaluator
+
+
+def answer(evaluator: Evaluator, what: str, args: dict[str, Any]) -> Any:
+    """The result of a query, as plain data.
+
+    Raises:
+        WireError: `bad_message` for an unknown question or argument.
+        LookupFailed: what is asked about does not exist.
+    """
+    query = QUERIES.get(what)
+    if query is None:
+        raise WireError(f"unknown query {what[:80]!r}; known are {', '.join(QUERIES)}")
+    return query(evaluator, args)
+
+
+def _nodes(evaluator: Evaluator, args: dict[str, Any]) -> list[dict[str, Any]]:
+    """Node types, sorted by name; of `type` alone if it is given."""
+    catalogue = evaluator.catalogue
+    wanted = args.get("type")
+    if not args.keys() <= {"type"} or not isinstance(wanted, str | None):
+        raise WireError("query nodes takes one argument, type: text")
+    if wanted is None:
+        return [describe(node_type.spec) for node_type in catalogue]
+    node_type = catalogue.get(wanted)
+    if node_type is None:
+        near = catalogue.nearest(wanted)
+        hint = f"; did you mean {near!r}?" if near else ""
+        raise LookupFailed(f"there is no node type {wanted[:80]!r}{hint}", code="unknown_type")
+    return [describe(node_type.spec)]
+
+
+QUERIES: Final[dict[str, Callable[[Evaluator, dict[str, Any]], Any]]] = {"nodes": _nodes}
