@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from graphport.wire.codec import pack
+
 if TYPE_CHECKING:
     from tests.support.port_client import PortClient
 
@@ -188,3 +190,82 @@ def test_a_cancelled_stream_ends_with_its_last_message(engine: PortClient) -> No
     engine.ping()
     after = engine.messages[engine.messages.index(message) + 1 :]
     assert {one[0] for one in after} == {"credit", "pong"}, "nothing of it follows"
+
+
+def test_a_long_value_comes_and_goes_in_parts_and_others_pass_between(engine: PortClient) -> None:
+    engine.open(one("shout", text=""))
+    text = "a" * 3_000_000
+    packed = pack(["demand_async", 1, 1, "n", {"inputs": {"n": {"text": text}}}])
+    for seq, start in enumerate(range(0, len(packed), 262_144)):
+        piece = packed[start : start + 262_144]
+        engine.send(["part", 1, seq, start + 262_144 >= len(packed), piece], ["ping", seq])
+        engine.next("pong")
+
+    assert engine.answer(1)[3] == {"value": text.upper()}
+
+
+def test_a_cancel_ends_a_transfer_under_way(engine: PortClient) -> None:
+    engine.open(one("shout", text=""))
+    packed = pack(["demand_async", 1, 1, "n", {"inputs": {"n": {"text": "a" * 300_000}}}])
+    engine.send(["part", 1, 0, False, packed[:262_144]], ["cancel", 1])
+
+    assert engine.answer(1)[2:][1]["code"] == "cancelled"
+    engine.send(["part", 1, 1, True, packed[262_144:]])
+    engine.ping()
+    assert engine.demand(2, "n", inputs={"n": {"text": "b"}})[3] == {"value": "B"}
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        (["ping", 1], "bad_message"),
+        (["hello", {"protocol": 1, "client": "x", "options": {}}], "bad_message"),
+        (["part", 2, 0, True, b""], "bad_message"),
+        ([["cancel", 1], ["cancel", 2]], "bad_message"),
+    ],
+    ids=["ping", "hello", "part", "batch"],
+)
+def test_only_long_messages_travel_in_parts(engine: PortClient, message: list[Any], code: str) -> None:
+    engine.send(["part", 1, 0, True, pack(message)])
+
+    assert engine.answer(1)[3]["code"] == code
+    engine.ping()
+
+
+def test_parts_that_hold_no_messagepack_end_their_transfer_alone(engine: PortClient) -> None:
+    engine.send(["part", 1, 0, True, b"\xc1"])
+
+    assert engine.answer(1)[3]["code"] == "bad_frame"
+    engine.ping()
+
+
+def test_a_window_holds_chunks_back_until_they_are_granted(engine: PortClient) -> None:
+    engine.open(one("spell", text="abcdef"))
+    engine.send(["demand_async", 1, 1, "n", {"stream": True, "window": 2}], ["ping", 1])
+    engine.next("node_stream")
+    engine.next("node_stream")
+    engine.send(["grant", 99, 1], ["ping", 2])
+    engine.until(lambda message: message == ["pong", 2])
+    assert [message[0] for message in engine.messages].count("node_stream") == 2
+    assert "demand_complete" not in [message[0] for message in engine.messages]
+
+    engine.send(["grant", 1, 10])
+    assert engine.answer(1)[3] == {"text": "abcdef"}
+    assert "".join(message[4] for message in engine.messages if message[0] == "node_stream") == "abcdef"
+
+
+def test_events_several_targets_and_queries(engine: PortClient) -> None:
+    engine.open(one("shout", text="x"))
+    engine.send(["demand_async", 1, 1, ["n"], {"events": True}], ["demand_async", 2, 1, "*", {}])
+
+    assert engine.answer(1)[2:4] == [["n"], {"n": {"value": "X"}}]
+    assert engine.answer(2)[2:4] == ["*", {"n": {"value": "X"}}]
+    events = [message[2:] for message in engine.messages if message[0] == "node_event"]
+    assert [(node, event["event"]) for node, event in events] == [
+        ("", "planned"),
+        ("n", "started"),
+        ("n", "completed"),
+    ]
+    engine.send(["query", 5, "nodes", {"type": "shout"}], ["query", 6, "weather", {}])
+    assert engine.until(lambda message: message[:2] == ["reply", 5])[2][0]["type"] == "shout"
+    assert engine.until(lambda message: message[:2] == ["error", 6])[2]["code"] == "bad_message"

@@ -10,7 +10,7 @@ import threading
 import time
 from typing import Any
 
-from graphport import node
+from graphport import RunContext, node
 
 LOG = logging.getLogger("unruly")
 
@@ -18,6 +18,14 @@ LOG = logging.getLogger("unruly")
 @node
 def shout(text: str) -> str:
     return text.upper()
+
+
+@node(outputs={"text": str}, stream=True)
+async def spell(text: str, ctx: RunContext) -> dict[str, str]:
+    """Streams letter by letter."""
+    for letter in text:
+        await ctx.stream("text", letter)
+    return {"text": text}
 
 
 @node(effect="volatile")

@@ -1,5 +1,7 @@
 """Random graphs with gates, merges and failures, demanded in random ways, against a naive recursive evaluator.
 
+One node is demanded or several, with events or without.
+
 The same outputs, whatever the cache still holds; each node run at most once in a demand; nothing run that the demand
 does not need, and with an empty cache everything that it does need.
 """
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from graphport.contracts.node import NodeType
+    from graphport.testing.sink import Answer
 
 # Kind of node to its single ports and its ports of many. All have a port `k`, which makes each node one of its own.
 KINDS: Final = {
@@ -126,9 +129,9 @@ class Reference:
         except ValueError:
             return {"value": None, "failed": True}
 
-    def demand(self, target: int) -> None:
-        """Note what the target needs."""
-        waiting, seen = [target], set()
+    def demand(self, targets: list[int]) -> None:
+        """Note what the targets need."""
+        waiting, seen = list(targets), set()
         while waiting:
             place = waiting.pop()
             if place in seen:
@@ -142,10 +145,10 @@ class Reference:
             self.may.add(place)
             self.failing = self.failing or "failed" in outputs
             waiting += sources
-        self._note_must(target)
+        self._note_must(targets)
 
-    def _note_must(self, target: int) -> None:
-        waiting = [target]
+    def _note_must(self, targets: list[int]) -> None:
+        waiting = list(targets)
         while waiting:
             place = waiting.pop()
             if place in self.must or self.value(place) is None:
@@ -172,14 +175,21 @@ def graphs(draw: st.DrawFn) -> Drawn:
 
 
 @st.composite
-def demands(draw: st.DrawFn, graph: Drawn) -> tuple[int, dict[int, dict[str, Any]]]:
+def demands(draw: st.DrawFn, graph: Drawn) -> tuple[list[int], dict[int, dict[str, Any]]]:
     given: dict[int, dict[str, Any]] = {}
     for place in draw(st.lists(st.integers(0, len(graph.kinds) - 1), max_size=3)):
         port = draw(st.sampled_from(ports(graph.kinds[place])))
         single, _ = KINDS[graph.kinds[place]]
         small = st.integers(0, 3)
         given.setdefault(place, {})[port] = draw(small if port in single else st.lists(small, max_size=2))
-    return draw(st.integers(0, len(graph.kinds) - 1)), given
+    places = st.integers(0, len(graph.kinds) - 1)
+    targets = draw(st.one_of(places.map(lambda place: [place]), st.lists(places, min_size=1, max_size=4, unique=True)))
+    return targets, given
+
+
+def asked(targets: list[int]) -> str | list[str]:
+    """The targets as a demand names them."""
+    return f"n{targets[0]}" if len(targets) == 1 else [f"n{place}" for place in targets]
 
 
 def types(ran: list[int]) -> list[NodeType]:
@@ -208,28 +218,63 @@ def _type(kind: str, ran: list[int]) -> NodeType:
     )
 
 
+def expected(reference: Reference, targets: list[int]) -> tuple[dict[str, Any], bool]:
+    """The outputs that the demand is answered with, and whether they are of skipped nodes alone."""
+    outputs: dict[str, dict[str, Any]] = {}
+    for place in targets:
+        value = reference.value(place)
+        nulls = {} if value is None else dict.fromkeys(OUTPUTS[reference.graph.kinds[place]])
+        outputs[f"n{place}"] = nulls | (value or {})
+    skipped = all(reference.value(place) is None for place in targets)
+    return (outputs if len(targets) > 1 else outputs[f"n{targets[0]}"]), skipped
+
+
+def check_events(answer: Answer, ran: list[int], drawn: Drawn) -> None:
+    """Each node has one story: it is found, or it is started and then ends, unless the demand ends before."""
+    told: dict[str, list[str]] = {}
+    for node, what in answer.events:
+        told.setdefault(node, []).append(what["event"])
+    assert answer.events[0][0] == ""
+    assert told.pop("") == ["planned"]
+    assert answer.events[0][1]["nodes"] <= len(drawn.kinds)
+    for story in told.values():
+        assert story in (["cached"], ["skipped"], ["started"], ["started", "completed"], ["started", "failed"])
+    if answer.error is None:
+        assert {node for node, story in told.items() if story == ["started", "completed"]} == {f"n{k}" for k in ran}
+        assert not any(story[-1] in ("started", "failed") for story in told.values())
+    else:
+        assert [node for node, story in told.items() if story[-1] == "failed"] == [answer.error.node_id]
+
+
 async def check(
-    b: Bench, ran: list[int], drawn: Drawn, target: int, given: dict[int, dict[str, Any]], cold: bool
+    b: Bench,
+    ran: list[int],
+    drawn: Drawn,
+    targets: list[int],
+    given: dict[int, dict[str, Any]],
+    *,
+    cold: bool,
+    events: bool,
 ) -> None:
     reference = Reference(drawn, given)
-    reference.demand(target)
+    reference.demand(targets)
     ran.clear()
 
-    answer = await b.demand(f"n{target}", inputs={f"n{place}": own for place, own in given.items()})
+    inputs = {f"n{place}": own for place, own in given.items()}
+    answer = await b.demand(asked(targets), inputs=inputs, events=events)
 
+    assert answer.node == asked(targets)
     assert len(ran) == len(set(ran)), "each node at most once"
     assert set(ran) <= reference.may
+    if events:
+        check_events(answer, ran, drawn)
+    else:
+        assert not answer.events
     if answer.code is not None:
         assert answer.code == "node_failed"
         assert reference.failing
         return
-    expected = reference.value(target)
-    if expected is None:
-        assert (answer.outputs, answer.meta["skipped"]) == ({}, True)
-    else:
-        assert "failed" not in expected
-        nulls = dict.fromkeys(OUTPUTS[drawn.kinds[target]])
-        assert answer.outputs == nulls | expected
+    assert (answer.outputs, answer.meta["skipped"]) == expected(reference, targets)
     assert answer.meta["ran"] == len(ran)
     assert not any("failed" in (reference.value(place) or {}) for place in reference.must)
     if cold:
@@ -243,13 +288,14 @@ def test_a_demand_gives_what_the_naive_evaluator_gives(data: st.DataObject) -> N
     drawn = data.draw(graphs())
     rows = data.draw(st.lists(demands(drawn), min_size=1, max_size=4))
     kept = data.draw(st.sampled_from([0, 1, 3, 1_000]))
+    tells = data.draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows)))
     ran: list[int] = []
 
     async def run() -> None:
         async with bench(*types(ran), memo=Memo(max_entries=kept)) as b:
             b.open(drawn.to_json())
-            for row, (target, given) in enumerate(rows):
-                await check(b, ran, drawn, target, given, cold=row == 0 or kept == 0)
+            for row, (targets, given) in enumerate(rows):
+                await check(b, ran, drawn, targets, given, cold=row == 0 or kept == 0, events=tells[row])
 
     asyncio.run(run())
 
@@ -265,17 +311,15 @@ def test_demands_at_once_give_what_they_give_one_by_one(data: st.DataObject) -> 
         async with bench(*types(ran)) as b:
             b.open(drawn.to_json())
             started = []
-            for target, given in rows:
+            for targets, given in rows:
                 inputs = {f"n{place}": own for place, own in given.items()}
-                started.append(b.start(f"n{target}", inputs=inputs))
-            for demand, (target, given) in zip(started, rows, strict=True):
+                started.append(b.start(asked(targets), inputs=inputs))
+            for demand, (targets, given) in zip(started, rows, strict=True):
                 answer = await b.sink.answer(demand)
                 reference = Reference(drawn, given)
-                reference.demand(target)
+                reference.demand(targets)
                 assert answer.code is None or reference.failing
                 if answer.code is None:
-                    expected = reference.value(target)
-                    nulls = {} if expected is None else dict.fromkeys(OUTPUTS[drawn.kinds[target]])
-                    assert answer.outputs == nulls | (expected or {})
+                    assert answer.outputs == expected(reference, targets)[0]
 
     asyncio.run(run())

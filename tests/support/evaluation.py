@@ -18,6 +18,7 @@ from graphport.testing.sink import Answer, RecordingSink
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
+    from graphport.contracts.sink import Target
     from graphport.demand.memo import Memo
 
 
@@ -104,24 +105,24 @@ class Bench:
         """Load a graph as a session."""
         self.evaluator.open(session, loaded)
 
-    def start(self, node: str, *, session: int = 1, **options: Any) -> int:
+    def start(self, node: Target, *, session: int = 1, **options: Any) -> int:
         """Demand a node, as a message from the pipe does; returns the demand's number."""
         self._demands += 1
         self.evaluator.demand(self._demands, session, node, **options)
         self.evaluator.advance()
         return self._demands
 
-    async def demand(self, node: str, **options: Any) -> Answer:
+    async def demand(self, node: Target, **options: Any) -> Answer:
         """Demand a node and wait for its answer."""
         return await self.sink.answer(self.start(node, **options))
 
-    async def outputs(self, node: str, **options: Any) -> dict[str, Any]:
+    async def outputs(self, node: Target, **options: Any) -> dict[str, Any]:
         """Demand a node that must complete."""
         answer = await self.demand(node, **options)
         assert answer.outputs is not None, answer.error
         return answer.outputs
 
-    async def fails(self, node: str, **options: Any) -> str:
+    async def fails(self, node: Target, **options: Any) -> str:
         """Demand a node that must fail; returns the error's code."""
         answer = await self.demand(node, **options)
         assert answer.code is not None, f"it completed with {answer.outputs}"
