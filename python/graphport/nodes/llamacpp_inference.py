@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphport.contracts.inference import (
     ChatMessage,
+    ChatProgress,
     ChatRequest,
     ChatText,
     InferenceGateway,
@@ -98,12 +99,15 @@ async def llamacpp_inference(inputs: dict[str, Any], ctx: RunContext) -> dict[st
         gpu_layers=_or(inputs["gpu_layers"], _DEFAULTS.gpu_layers),
     )
     pieces: list[str] = []
+    ctx.progress(text="waiting for the model")
     events = gateway.chat(model_path, _request(inputs), parameters)
     async with contextlib.aclosing(events):
         async for event in events:
             if type(event) is ChatText:
                 pieces.append(event.text)
                 await ctx.stream("response", event.text)
+            elif type(event) is ChatProgress and event.total:
+                ctx.progress(event.processed / event.total, "reading the prompt")
     return {
         "response": "".join(pieces),
         "model_path": model_path,

@@ -57,10 +57,14 @@ class Context:
         self.gateway = gateway
         self.fails_at = fails_at
         self.chunks: list[tuple[str, Any]] = []
+        self.told: list[tuple[float | None, str]] = []
 
     def service(self, name: str) -> Any:
         assert name == "inference"
         return self.gateway
+
+    def progress(self, fraction: float | None = None, text: str = "") -> None:
+        self.told.append((fraction, text))
 
     async def stream(self, port: str, chunk: Any) -> None:
         if len(self.chunks) == self.fails_at:
@@ -103,6 +107,12 @@ async def test_it_streams_the_answer_and_emits_every_declared_output() -> None:
         "taskTypePrimary": "text-generation",
     }
     assert outputs.keys() == {port.name for port in NODE.spec.outputs}
+
+
+async def test_it_says_how_far_the_prompt_is_read() -> None:
+    _, context = await run(answering())
+
+    assert context.told == [(None, "waiting for the model"), (0.5, "reading the prompt")]
 
 
 async def test_defaults_reach_the_model() -> None:
