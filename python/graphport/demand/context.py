@@ -65,8 +65,7 @@ class _Context:
         self._flight = flight
 
     def _check_streamed(self, port: str) -> None:
-        declared = self.node.type.spec.output(port)
-        if declared is None or not declared.stream:
+        if port not in self.node.streams:
             streamed = ", ".join(p.name for p in self.node.type.spec.outputs if p.stream) or "none"
             raise NodeError(
                 f"the node streams to {port!r}, which it does not declare as streamed; declared: {streamed}",

@@ -136,8 +136,11 @@ class Flight:
 
     def demand_behind(self) -> int | None:
         """A demand that gets what is streamed and is so far behind that the node should wait."""
-        sink = self._evaluator.sink
-        return next((run.demand for run, place in self.waiters if run.listens(place) and sink.behind(run.demand)), None)
+        behind = self._evaluator.sink.behind
+        for run, place in self.waiters:
+            if run.listens(place) and behind(run.demand):
+                return run.demand
+        return None
 
     async def caught_up(self) -> None:
         """Wait until no demand is far behind."""

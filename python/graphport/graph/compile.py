@@ -64,6 +64,7 @@ class CompiledNode:
         static_digest: covers type, version, code, `base` without the ports that edges fill, and how edges attach.
         given: makes of a value that others hold too what this node may have: itself, or a copy.
         needs_seed: `seeded`, and nothing in the graph gives a seed.
+        streams: the output ports that may be streamed.
     """
 
     __slots__ = (
@@ -98,7 +99,7 @@ class CompiledNode:
         self.gate = spec.gate
         self.cacheable = spec.effect in ("pure", "seeded")
         self.content_digest = spec.content_digest and self.cacheable
-        self.streams = spec.streams
+        self.streams = frozenset(port.name for port in spec.outputs if port.stream)
         self.stats = stats
         self.timeout_s = None if spec.timeout_ms is None else spec.timeout_ms / 1000
         self.output_names = dict.fromkeys(port.name for port in spec.outputs).keys()
