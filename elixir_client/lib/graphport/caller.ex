@@ -1,7 +1,8 @@
 defmodule Graphport.Caller do
   # The caller's half of a demand. Runs wholly in the calling process, without a call to another one: look up the
   # session's route, insert the demand's row, let the janitor watch, take credit, write the port. In this order, so
-  # that at every moment somebody is responsible for the row's one last message.
+  # that at every moment somebody is responsible for the row's one last message. `Graphport.DemandStream` starts,
+  # grants and abandons its demands here.
   @moduledoc false
 
   alias Graphport.{Demand, Error, Instance, Session}
@@ -14,19 +15,21 @@ defmodule Graphport.Caller do
   # How much longer than the deadline `demand/3` waits for the engine's own word on it.
   @answer_grace_ms 100
 
-  @spec demand_async(Session.t(), String.t(), map) :: {:ok, Demand.t()} | {:error, Error.t()}
+  @type target :: String.t() | [String.t()]
+
+  @spec demand_async(Session.t(), target, map) :: {:ok, Demand.t()} | {:error, Error.t()}
   def demand_async(session, node, options) do
     to = if options.to == :caller, do: self(), else: options.to
 
     with {:ok, instance} <- Instance.fetch(session.instance),
-         {:ok, id} <- start(instance, session, node, options, {to, :plain, to}) do
+         {:ok, id} <- start(instance, session, node, options, {to, wrap(options.tag), to}) do
       {:ok, %Demand{ref: id, node: node, session: session}}
     end
   rescue
     error in ArgumentError -> stopped(session.instance, error, __STACKTRACE__)
   end
 
-  @spec demand(Session.t(), String.t(), map) :: {:ok, map} | {:error, Error.t()}
+  @spec demand(Session.t(), target, map) :: {:ok, map} | {:error, Error.t()}
   def demand(session, node, options) do
     with {:ok, instance} <- Instance.fetch(session.instance) do
       # One reference is the alias that the answer comes by, and the monitor of what would take the row away.
@@ -60,6 +63,34 @@ defmodule Graphport.Caller do
     ArgumentError -> :ok
   end
 
+  @doc "Takes the row of a demand that nobody wants any more, and cancels it."
+  @spec abandon(Instance.t(), pos_integer) :: :ok | :gone
+  def abandon(instance, id) do
+    with {:ok, row} <- Demands.take(instance, id) do
+      send_cancel(instance, id, elem(row, 7))
+      :ok
+    end
+  end
+
+  @doc """
+  Lets `n` more chunks through. `:overloaded` means that the engine has read so little that there is no credit even of
+  the reserve: ask again. A demand that has ended needs no grant.
+  """
+  @spec grant(Instance.t(), pos_integer, pos_integer) :: :ok | :overloaded
+  def grant(instance, id, n) do
+    with {:ok, row} <- Demands.lookup(instance, id),
+         epoch = elem(row, 7),
+         {^epoch, port, credit} <- Instance.pipe(instance),
+         {:error, :overloaded} <- Writer.try_write(port, credit, Messages.grant(id, n), :reserve) do
+      :overloaded
+    else
+      _written_or_ended -> :ok
+    end
+  end
+
+  @spec deadline_exceeded() :: Error.t()
+  def deadline_exceeded, do: Error.new(:deadline_exceeded, "the deadline passed before the demand was done")
+
   defp await(instance, id, ref, deadline) do
     receive do
       {^ref, message} ->
@@ -69,26 +100,39 @@ defmodule Graphport.Caller do
         {:error, Error.new(:engine_down, "the Graphport instance ended")}
     after
       patience(deadline) ->
-        case Demands.take(instance, id) do
-          {:ok, row} ->
-            send_cancel(instance, id, elem(row, 7))
-            {:error, Error.new(:deadline_exceeded, "the deadline passed before the demand was done")}
-
+        case abandon(instance, id) do
+          :ok -> {:error, deadline_exceeded()}
           # Somebody took it: the answer is here, or on its way.
-          :gone ->
-            await(instance, id, ref, :infinity)
+          :gone -> await(instance, id, ref, :infinity)
         end
     end
   end
 
-  defp patience(:infinity), do: :infinity
-  defp patience(deadline), do: Writer.left_ms(deadline) + @answer_grace_ms
+  @doc "Milliseconds to wait for the engine's word on a deadline, before the caller gives up itself."
+  @spec patience(Writer.deadline()) :: timeout
+  def patience(:infinity), do: :infinity
+  def patience(deadline), do: Writer.left_ms(deadline) + @answer_grace_ms
+
+  @doc "The error of a demand, with the node in it."
+  @spec error(target, Error.t()) :: Error.t()
+  def error(node, %{node_id: nil} = error) when is_binary(node) and node != "*", do: %{error | node_id: node}
+  def error(_node, error), do: error
 
   defp answer({:demand_complete, _node, outputs}), do: {:ok, outputs}
-  defp answer({:demand_error, node, error}), do: {:error, %{error | node_id: error.node_id || node}}
+  defp answer({:demand_error, node, error}), do: {:error, error(node, error)}
 
-  # The row goes to `{destination, wrap, watched}`.
-  defp start(instance, session, node, options, target) do
+  defp wrap(nil), do: :plain
+  defp wrap(true), do: :own_ref
+  defp wrap(tag), do: {:tag, tag}
+
+  @doc """
+  Starts a demand whose row goes to `{destination, wrap, watched}`, with `:own_ref` for a tag that is the demand's ref.
+
+  The tables of an instance that stops meanwhile raise `ArgumentError`: see `stopped/3`.
+  """
+  @spec start(Instance.t(), Session.t(), target, map, {Demands.destination(), Demands.wrap() | :own_ref, pid}) ::
+          {:ok, pos_integer} | {:error, Error.t()}
+  def start(instance, session, node, options, target) do
     deadline = Writer.deadline(options.timeout)
     wait_until = if deadline == :infinity, do: Writer.deadline(@longest_wait_ms), else: deadline
     start(instance, session, node, options, target, deadline, wait_until)
@@ -120,7 +164,9 @@ defmodule Graphport.Caller do
   defp send_demand(instance, id, node, options, target, route, frame, wait_until) do
     {_session, _pid, _wire_id, epoch, port, credit} = route
     {destination, wrap, watched} = target
-    Demands.insert(instance, Demands.row(id, destination, wrap, watched, node, stream(options), epoch))
+    wrap = if wrap == :own_ref, do: {:tag, id}, else: wrap
+    row = Demands.row(id, destination, wrap, watched, node, stream(options), epoch, events(options))
+    Demands.insert(instance, row)
     Janitor.watch(instance, watched)
 
     with {:error, reason} <- write(port, credit, frame, id, route, node, options, wait_until) do
@@ -156,9 +202,18 @@ defmodule Graphport.Caller do
   defp wait_for_credit(port, credit, frame, wait_until),
     do: Writer.reserve(port, credit, :erlang.iolist_size(frame), :normal, wait_until)
 
+  # Who must grant every chunk must see every chunk: `DemandStream` drops those of further ports itself.
+  defp stream(%{window: _} = options), do: if(wire_stream(options) == false, do: false, else: :all)
   defp stream(%{stream: nodes}) when is_list(nodes), do: nodes != []
   defp stream(%{stream: stream}), do: stream
   defp stream(_demand), do: false
+
+  defp events(%{events: events}), do: events
+  defp events(_demand), do: false
+
+  # Without chunks there is nothing to limit.
+  defp window(%{window: window} = options), do: if(wire_stream(options) == false, do: nil, else: window)
+  defp window(_plain), do: nil
 
   # Only what differs from the protocol's defaults.
   defp wire_options(options, deadline) do
@@ -167,6 +222,8 @@ defmodule Graphport.Caller do
     |> put_unless(%{}, "inputs", options.inputs)
     |> put_unless(false, "fresh", options.fresh)
     |> put_unless(false, "stream", wire_stream(options))
+    |> put_unless(false, "events", events(options))
+    |> put_unless(nil, "window", window(options))
   end
 
   defp put_unless(map, default, _key, default), do: map
@@ -186,8 +243,12 @@ defmodule Graphport.Caller do
 
   defp overloaded, do: Error.new(:overloaded, "the engine did not take the demand before the deadline")
 
-  # The tables of an instance that has stopped are gone, whatever was being done. Any other mistake is the caller's.
-  defp stopped(name, error, stacktrace) do
+  @doc """
+  What an `ArgumentError` on the way meant: the tables of an instance that has stopped are gone, whatever was being
+  done. Any other mistake is the caller's, and is raised again.
+  """
+  @spec stopped(atom, Exception.t(), Exception.stacktrace()) :: {:error, Error.t()}
+  def stopped(name, error, stacktrace) do
     with {:ok, instance} <- Instance.fetch(name),
          true <- :ets.info(instance.demands) != :undefined do
       reraise error, stacktrace

@@ -21,6 +21,7 @@ defmodule Graphport.Instance do
     :janitor,
     :log_relay,
     :sessions,
+    :registry,
     :tasks,
     :engine,
     :dropped_lines
@@ -37,6 +38,7 @@ defmodule Graphport.Instance do
           janitor: atom,
           log_relay: atom,
           sessions: atom,
+          registry: atom,
           tasks: atom,
           engine: atom,
           dropped_lines: :atomics.atomics_ref()
@@ -72,6 +74,7 @@ defmodule Graphport.Instance do
       janitor: process_name(name, :janitor),
       log_relay: process_name(name, :log_relay),
       sessions: process_name(name, :sessions),
+      registry: process_name(name, :registry),
       tasks: process_name(name, :tasks),
       engine: process_name(name, :engine),
       dropped_lines: :atomics.new(1, signed: false)

@@ -19,6 +19,13 @@ defmodule Graphport.Options do
            "Values that win over edges, node data, settings and defaults, for this demand: node id to port to value."}
   @fresh {:fresh, :boolean, false, "Draw new seeds for the sampling nodes that the demand needs."}
 
+  @stream {:stream, :stream, true,
+           "Which chunks are sent: `true` for those of the first streaming port of each node, a list of node ids for " <>
+             "those of these nodes, `:all` for every port as `{port, chunk}`, `false` for none."}
+  @unlimited {:timeout, :timeout, :infinity,
+              "The deadline of the demand, waiting included. The work ends with it: `:deadline_exceeded`."}
+
+  @largest_count 1_000_000
   # About 46 days: with the client's own graces still less than a timer takes.
   @longest_ms 4_000_000_000
 
@@ -37,6 +44,8 @@ defmodule Graphport.Options do
     open: [
       {:owner, :owner, :caller,
        "The session closes when this process ends. `:caller` is the opener; `:none` keeps it until `close/1`."},
+      {:name, :term, nil,
+       "A name that is the session's alone in its instance, for `session/2`. One that is taken is `:duplicate_id`."},
       {:timeout, :timeout, 30_000, "How long loading may take, waiting for the engine included."}
     ],
     demand: [
@@ -47,17 +56,34 @@ defmodule Graphport.Options do
     ],
     demand_async: [
       @inputs,
-      {:timeout, :timeout, :infinity,
-       "The deadline of the demand, waiting included. The work ends with it: `:deadline_exceeded`."},
-      {:stream, :stream, true,
-       "Which chunks are sent: `true` for those of the first streaming port of each node, a list of node ids for " <>
-         "those of these nodes, `:all` for every port as `{port, chunk}`, `false` for none."},
+      @unlimited,
+      @stream,
+      {:events, :boolean, false, "Send `{:node_event, node, event}` too."},
       @fresh,
-      {:to, :to, :caller, "The process that receives the messages. When it ends, the demand is cancelled."}
+      {:to, :to, :caller, "The process that receives the messages. When it ends, the demand is cancelled."},
+      {:tag, :term, nil,
+       "Every message comes as `{:graphport, tag, message}`; `true` makes the demand's `ref` the tag, `nil` sends " <>
+         "the messages as they are."}
+    ],
+    stream: [
+      @inputs,
+      @unlimited,
+      @stream,
+      {:elements, :elements, :chunks,
+       "What is enumerated: `:chunks`, or `:messages` for `{:node_stream, node, chunk}`, `{:node_event, node, event}` " <>
+         "and, last, `{:demand_complete, node, outputs}`."},
+      {:events, :boolean, false,
+       "Events too; needs `elements: :messages`. They are few, and the window is not theirs."},
+      {:window, :count, 32, "How many chunks may wait in the mailbox."},
+      @fresh
+    ],
+    nodes: [
+      {:type, :string, nil, "Only this type; `:unknown_type` if there is none."},
+      {:timeout, :timeout, 5_000, "How long to wait for the answer."}
     ]
   }
 
-  @arity %{start_link: 1, open: 3, demand: 3, demand_async: 3}
+  @arity %{start_link: 1, open: 3, demand: 3, demand_async: 3, stream: 3, nodes: 2}
   @tables Map.new(@schemas, fn {function, schema} ->
             {function, Map.new(schema, &{elem(&1, 0), elem(&1, 1)})}
           end)
@@ -75,13 +101,13 @@ defmodule Graphport.Options do
             end)
 
   @typedoc "A function of `Graphport` that takes options."
-  @type function_name :: :start_link | :open | :demand | :demand_async
+  @type function_name :: :start_link | :open | :demand | :demand_async | :stream | :nodes
 
   @doc """
   The options as a map with every option in it. Raises `ArgumentError` for what is unknown, missing or of a wrong type.
 
       iex> Graphport.Options.validate!(:open, [])
-      %{owner: :caller, timeout: 30_000}
+      %{name: nil, owner: :caller, timeout: 30_000}
   """
   @spec validate!(function_name, keyword) :: map
   def validate!(function, []) when :erlang.map_get(function, @required) == [],
@@ -140,6 +166,9 @@ defmodule Graphport.Options do
   defp valid?(:stream, value), do: is_boolean(value) or value == :all or valid?(:strings, value)
   defp valid?(:owner, value), do: is_pid(value) or value in [:caller, :none]
   defp valid?(:to, value), do: is_pid(value) or value == :caller
+  defp valid?(:elements, value), do: value in [:chunks, :messages]
+  defp valid?(:count, value), do: is_integer(value) and value in 1..@largest_count
+  defp valid?(:term, _value), do: true
 
   defp expected(:name), do: "an atom"
   defp expected(:string), do: "a non-empty string"
@@ -151,9 +180,12 @@ defmodule Graphport.Options do
   defp expected(:stream), do: "true, false, :all or a list of node ids"
   defp expected(:owner), do: "a pid, :caller or :none"
   defp expected(:to), do: "a pid or :caller"
+  defp expected(:elements), do: ":chunks or :messages"
+  defp expected(:count), do: "an integer from 1 to #{@largest_count}"
+  defp expected(:term), do: "any term"
 
   defp shown_default(:required), do: "required"
-  defp shown_default(nil), do: "found as told"
+  defp shown_default(nil), do: "no default"
   defp shown_default(default), do: "default `#{inspect(default)}`"
 
   @spec wrong(function_name, atom, atom, term) :: no_return

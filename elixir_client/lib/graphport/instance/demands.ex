@@ -7,21 +7,27 @@ defmodule Graphport.Instance.Demands do
   alias Graphport.Error
   alias Graphport.Instance
 
-  # {id, destination, wrap, watched, node, stream, first ports, epoch}; element 1 is the key.
+  # {id, destination, wrap, watched, node, stream, first ports, epoch, events}; element 1 is the key.
   @first_ports 7
 
   @typedoc "Where messages go: a pid, or an alias made by a monitor."
   @type destination :: pid | reference
 
-  @typedoc "`:plain` sends the message itself, `{:ref, term}` sends `{term, message}`."
-  @type wrap :: :plain | {:ref, term}
+  @typedoc """
+  `:plain` sends the message itself, `{:ref, term}` sends `{term, message}`, `{:tag, term}` sends
+  `{:graphport, term, message}`.
+  """
+  @type wrap :: :plain | {:ref, term} | {:tag, term}
+
+  @typedoc "What was demanded, as it was given; nil for a request, which is no demand."
+  @type target :: String.t() | [String.t()] | nil
 
   @type stream :: boolean | :all
-  @type row :: {pos_integer, destination, wrap, pid, String.t() | nil, stream, map, Instance.epoch()}
+  @type row :: {pos_integer, destination, wrap, pid, target, stream, map, Instance.epoch(), boolean}
 
-  @spec row(pos_integer, destination, wrap, pid, String.t() | nil, stream, Instance.epoch()) :: row
-  def row(id, destination, wrap, watched, node, stream, epoch),
-    do: {id, destination, wrap, watched, node, stream, %{}, epoch}
+  @spec row(pos_integer, destination, wrap, pid, target, stream, Instance.epoch(), boolean) :: row
+  def row(id, destination, wrap, watched, node, stream, epoch, events \\ false),
+    do: {id, destination, wrap, watched, node, stream, %{}, epoch, events}
 
   @spec insert(Instance.t(), row) :: true
   def insert(instance, row), do: :ets.insert(instance.demands, row)
@@ -44,19 +50,22 @@ defmodule Graphport.Instance.Demands do
   end
 
   @spec deliver(row, term) :: term
-  def deliver({_id, destination, :plain, _watched, _node, _stream, _ports, _epoch}, message),
-    do: send(destination, message)
+  def deliver(row, message) do
+    case {elem(row, 1), elem(row, 2)} do
+      {destination, :plain} -> send(destination, message)
+      {destination, {:ref, ref}} -> send(destination, {ref, message})
+      {destination, {:tag, tag}} -> send(destination, {:graphport, tag, message})
+    end
+  end
 
-  def deliver({_id, destination, {:ref, ref}, _watched, _node, _stream, _ports, _epoch}, message),
-    do: send(destination, {ref, message})
+  @doc "The last message of a demand that is done."
+  @spec complete(row, map) :: term
+  def complete(row, outputs), do: deliver(row, {:demand_complete, elem(row, 4), outputs})
 
   @doc "The last message of a row that failed."
   @spec fail(row, Error.t()) :: term
-  def fail({_id, _to, _wrap, _watched, nil, _stream, _ports, _epoch} = row, error),
-    do: deliver(row, {:error, error})
-
-  def fail({_id, _to, _wrap, _watched, node, _stream, _ports, _epoch} = row, error),
-    do: deliver(row, {:demand_error, node, error})
+  def fail(row, error) when elem(row, 4) == nil, do: deliver(row, {:error, error})
+  def fail(row, error), do: deliver(row, {:demand_error, elem(row, 4), error})
 
   @doc """
   Passes a chunk on, if the demand wants it: only the first streaming port seen of each node, unless it asked for all.
@@ -66,14 +75,15 @@ defmodule Graphport.Instance.Demands do
   @spec chunk(Instance.t(), pos_integer, String.t(), String.t(), term) :: term
   def chunk(instance, id, node, port, chunk) do
     case :ets.lookup(instance.demands, id) do
-      [{_id, _to, _wrap, _watched, _node, true, %{^node => ^port}, _epoch} = row] ->
+      [{_id, _to, _wrap, _watched, _node, true, %{^node => ^port}, _epoch, _events} = row] ->
         deliver(row, {:node_stream, node, chunk})
 
-      [{_id, _to, _wrap, _watched, _node, true, ports, _epoch} = row] when not is_map_key(ports, node) ->
+      [{_id, _to, _wrap, _watched, _node, true, ports, _epoch, _events} = row]
+      when not is_map_key(ports, node) ->
         :ets.update_element(instance.demands, id, {@first_ports, Map.put(ports, node, port)})
         deliver(row, {:node_stream, node, chunk})
 
-      [{_id, _to, _wrap, _watched, _node, :all, _ports, _epoch} = row] ->
+      [{_id, _to, _wrap, _watched, _node, :all, _ports, _epoch, _events} = row] ->
         deliver(row, {:node_stream, node, {port, chunk}})
 
       _other_port_or_gone ->
@@ -81,11 +91,18 @@ defmodule Graphport.Instance.Demands do
     end
   end
 
+  @doc "Passes an event on, if the demand asked for events."
+  @spec event(Instance.t(), pos_integer, String.t(), map) :: term
+  def event(instance, id, node, event) do
+    with [row] when elem(row, 8) <- :ets.lookup(instance.demands, id),
+         do: deliver(row, {:node_event, node, event})
+  end
+
   @doc "Fails every row of an epoch, or of all epochs."
   @spec fail_all(Instance.t(), Instance.epoch() | :all, Error.t()) :: :ok
   def fail_all(instance, epoch, error) do
     wanted = if epoch == :all, do: :_, else: epoch
-    ids = :ets.select(instance.demands, [{{:"$1", :_, :_, :_, :_, :_, :_, wanted}, [], [:"$1"]}])
+    ids = :ets.select(instance.demands, [{{:"$1", :_, :_, :_, :_, :_, :_, wanted, :_}, [], [:"$1"]}])
 
     Enum.each(ids, fn id ->
       with {:ok, row} <- take(instance, id), do: fail(row, error)
@@ -108,5 +125,5 @@ defmodule Graphport.Instance.Demands do
   @spec count(Instance.t()) :: non_neg_integer
   def count(instance), do: :ets.info(instance.demands, :size)
 
-  defp row_pattern, do: {:"$1", :_, :_, :"$2", :_, :_, :_, :"$3"}
+  defp row_pattern, do: {:"$1", :_, :_, :"$2", :_, :_, :_, :"$3", :_}
 end

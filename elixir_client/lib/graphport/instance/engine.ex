@@ -149,10 +149,13 @@ defmodule Graphport.Instance.Engine do
     state
   end
 
-  defp route_one({:demand_complete, id, node, outputs, _meta}, state) do
-    with {:ok, row} <- Demands.take(state.instance, id),
-         do: Demands.deliver(row, {:demand_complete, node, outputs})
+  defp route_one({:node_event, id, node, event}, state) do
+    Demands.event(state.instance, id, node, event)
+    state
+  end
 
+  defp route_one({:demand_complete, id, _node, outputs, _meta}, state) do
+    with {:ok, row} <- Demands.take(state.instance, id), do: Demands.complete(row, outputs)
     state
   end
 

@@ -19,11 +19,11 @@ defmodule Graphport.Instance.SessionServer do
 
   @type answer :: {:ok, Instance.route()} | {:error, Error.t()}
 
-  @doc "Starts the process of a new session and loads its graph."
-  @spec open(Instance.t(), map, pid | :none, timeout) :: {:ok, Session.t()} | {:error, Error.t()}
-  def open(instance, graph, owner, timeout) do
+  @doc "Starts the process of a new session and loads its graph. The name is nil for a session without one."
+  @spec open(Instance.t(), map, pid | :none, term, timeout) :: {:ok, Session.t()} | {:error, Error.t()}
+  def open(instance, graph, owner, name, timeout) do
     id = System.unique_integer([:positive])
-    child = {__MODULE__, %{instance: instance, id: id, graph: graph, owner: owner}}
+    child = {__MODULE__, %{instance: instance, id: id, graph: graph, owner: owner, name: name}}
 
     with {:ok, pid} <- start_child(instance, child) do
       session = %Session{instance: instance.name, id: id, pid: pid}
@@ -33,10 +33,22 @@ defmodule Graphport.Instance.SessionServer do
           {:ok, session}
 
         {:error, _error} = failed ->
-          GenServer.cast(pid, :stop)
+          discard(session, name)
           failed
       end
     end
+  end
+
+  @doc "The open session of that name."
+  @spec find(Instance.t(), term) :: {:ok, Session.t()} | {:error, Error.t()}
+  def find(instance, name) do
+    case Registry.lookup(instance.registry, name) do
+      [{pid, id}] -> {:ok, %Session{instance: instance.name, id: id, pid: pid}}
+      [] -> {:error, Error.new(:unknown_session, "no session named #{inspect(name)} is open")}
+    end
+  rescue
+    # The registry is gone, and the instance with it.
+    ArgumentError -> {:error, Error.new(:shutting_down, "the Graphport instance is stopping")}
   end
 
   @doc "Where the session is loaded, once it is. Waits at most `timeout`, in the caller."
@@ -53,10 +65,20 @@ defmodule Graphport.Instance.SessionServer do
   @spec start_link(map) :: GenServer.on_start()
   def start_link(args), do: GenServer.start_link(__MODULE__, args)
 
-  defp start_child(instance, child) do
+  # Whoever opens again after a failure must find the name free.
+  defp discard(session, nil), do: GenServer.cast(session.pid, :stop)
+  defp discard(session, _name), do: call(session, :stop, @close_timeout_ms)
+
+  defp start_child(instance, {_module, args} = child) do
     case DynamicSupervisor.start_child(instance.sessions, child) do
       {:ok, pid} ->
         {:ok, pid}
+
+      :ignore ->
+        text =
+          "a session named #{inspect(args.name)} is open already: get it with Graphport.session/2, or close it"
+
+        {:error, Error.new(:duplicate_id, text)}
 
       {:error, reason} ->
         {:error, Error.new(:internal_error, "the session did not start: #{inspect(reason)}")}
@@ -82,13 +104,21 @@ defmodule Graphport.Instance.SessionServer do
     end
   end
 
+  # The name is registered here, so that it belongs to this process; the registry frees it if it is killed.
   @impl GenServer
-  def init(args) do
+  def init(%{name: name} = args) do
+    case name == nil or Registry.register(args.instance.registry, name, args.id) do
+      {:error, {:already_registered, _pid}} -> :ignore
+      _registered -> {:ok, start(args)}
+    end
+  end
+
+  defp start(args) do
     if args.owner != :none, do: Process.monitor(args.owner)
 
     # request: {id, wire session, epoch, port, credit} of the `open` under way; waiting: who asked for the route;
     # closing: who waits for the answer to `close`; deaths: engines that ended, one after the other, while loading it.
-    {:ok, Map.merge(args, %{route: nil, request: nil, waiting: [], closing: nil, awaiting: false, deaths: 0})}
+    Map.merge(args, %{route: nil, request: nil, waiting: [], closing: nil, awaiting: false, deaths: 0})
   end
 
   @impl GenServer
@@ -104,8 +134,11 @@ defmodule Graphport.Instance.SessionServer do
     end
   end
 
+  def handle_call(:stop, _from, state), do: {:stop, :normal, :ok, state}
+
   def handle_call(:close, from, state) do
     :ets.delete(state.instance.routes, state.id)
+    free_name(state)
     answer(state, {:error, Error.new(:unknown_session, "the session was closed")})
     state = %{state | waiting: [], closing: from}
 
@@ -141,8 +174,19 @@ defmodule Graphport.Instance.SessionServer do
   @impl GenServer
   def terminate(_reason, state) do
     :ets.delete(state.instance.routes, state.id)
+    free_name(state)
     answer(state, {:error, Error.new(:unknown_session, "the session was closed")})
     if state.closing == nil, do: send_close(state)
+  end
+
+  # Before anybody is told that the session is closed: they may open the next one of that name at once.
+  defp free_name(%{name: nil}), do: :ok
+
+  defp free_name(state) do
+    Registry.unregister(state.instance.registry, state.name)
+  rescue
+    # The registry is gone, and the name with it.
+    ArgumentError -> :ok
   end
 
   defp opened({:reply, _facts}, route, state) do

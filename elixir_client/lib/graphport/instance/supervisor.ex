@@ -1,7 +1,8 @@
 defmodule Graphport.Instance.Supervisor do
   # The processes of an instance, in the order in which they need one another (`:rest_for_one`). The engine owner comes
-  # late: its end takes no session with it, and at shutdown it goes while those it tells are still there. The log relay
-  # is last: losing it costs log lines and nothing else.
+  # late: its end takes no session with it, and at shutdown it goes while those it tells are still there. The registry
+  # of names stands before it for the same reason, since a named session is linked to it, and after the sessions, so
+  # that its own end takes no unnamed one along. The log relay is last: losing it costs log lines and nothing else.
   @moduledoc false
   use Supervisor
 
@@ -33,6 +34,7 @@ defmodule Graphport.Instance.Supervisor do
       {Janitor, name},
       {Task.Supervisor, name: Instance.process_name(name, :tasks)},
       {DynamicSupervisor, name: Instance.process_name(name, :sessions)},
+      {Registry, keys: :unique, name: Instance.process_name(name, :registry)},
       {Engine, settings},
       {LogRelay, name}
     ]

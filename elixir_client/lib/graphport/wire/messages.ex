@@ -9,10 +9,14 @@ defmodule Graphport.Wire.Messages do
   alias Graphport.Wire.{Decoder, Encoder}
 
   @type id :: non_neg_integer
+  @typedoc "What is demanded: a node, several, or `\"*\"` for all sinks."
+  @type target :: String.t() | [String.t()]
+
   @type incoming ::
-          {:demand_complete, id, String.t(), map, map}
-          | {:demand_error, id, String.t(), map}
+          {:demand_complete, id, target, map, map}
+          | {:demand_error, id, target, map}
           | {:node_stream, id, String.t(), String.t(), term}
+          | {:node_event, id, String.t(), map}
           | {:reply, id, term}
           | {:error, id | nil, map}
           | {:credit, non_neg_integer, non_neg_integer}
@@ -37,8 +41,8 @@ defmodule Graphport.Wire.Messages do
   @spec close(id, id) :: iodata
   def close(req, session), do: Encoder.encode!(["close", req, session])
 
-  @doc "Demands a node; `options` holds only what differs from the protocol's defaults."
-  @spec demand_async(id, id, String.t(), map) :: {:ok, iodata} | {:error, Error.t()}
+  @doc "Demands a node, or several; `options` holds only what differs from the protocol's defaults."
+  @spec demand_async(id, id, target, map) :: {:ok, iodata} | {:error, Error.t()}
   def demand_async(demand, session, node, options) do
     # The one message whose cost every caller pays: its head is one binary, with ids in a fixed width.
     head = <<0x95, 0xAC, "demand_async", 0xCF, demand::64, 0xCF, session::64>>
@@ -49,6 +53,14 @@ defmodule Graphport.Wire.Messages do
 
   @spec cancel(id) :: iodata
   def cancel(demand), do: Encoder.encode!(["cancel", demand])
+
+  @doc "Lets `n` more chunks of a demand with a window through."
+  @spec grant(id, pos_integer) :: iodata
+  def grant(demand, n), do: Encoder.encode!(["grant", demand, n])
+
+  @doc "Asks for facts."
+  @spec query(id, String.t(), map) :: {:ok, iodata} | {:error, Error.t()}
+  def query(req, what, args), do: encode(["query", req, what, args])
 
   @spec ping(integer) :: iodata
   def ping(token), do: Encoder.encode!(["ping", token])
@@ -101,13 +113,25 @@ defmodule Graphport.Wire.Messages do
        when is_id(demand) and is_binary(node) and is_binary(port),
        do: {:node_stream, demand, node, port, chunk}
 
+  defp message(["node_event", demand, node, %{"event" => kind} = event])
+       when is_id(demand) and is_binary(node) and is_binary(kind),
+       do: {:node_event, demand, node, event}
+
   defp message(["demand_complete", demand, node, outputs, meta])
        when is_id(demand) and is_binary(node) and is_map(outputs) and is_map(meta),
        do: {:demand_complete, demand, node, outputs, meta}
 
+  # Of several nodes, each has a map of its own.
+  defp message(["demand_complete", demand, [_ | _] = nodes, outputs, meta])
+       when is_id(demand) and is_map(outputs) and is_map(meta),
+       do: of_nodes(nodes, "demand_complete", {:demand_complete, demand, nodes, outputs, meta})
+
   defp message(["demand_error", demand, node, error])
        when is_id(demand) and is_binary(node) and is_map(error),
        do: {:demand_error, demand, node, error}
+
+  defp message(["demand_error", demand, [_ | _] = nodes, error]) when is_id(demand) and is_map(error),
+    do: of_nodes(nodes, "demand_error", {:demand_error, demand, nodes, error})
 
   defp message(["credit", frames, bytes]) when is_id(frames) and is_id(bytes), do: {:credit, frames, bytes}
   defp message(["reply", req, result]) when is_id(req), do: {:reply, req, result}
@@ -127,11 +151,17 @@ defmodule Graphport.Wire.Messages do
        do: {:ready, facts}
 
   defp message([name | _fields])
-       when name in ~w(node_stream demand_complete demand_error credit reply error pong log ready),
-       do: {:malformed, "#{name} with a wrong number of fields or a field of a wrong type"}
+       when name in ~w(node_stream node_event demand_complete demand_error credit reply error pong log ready),
+       do: wrong_fields(name)
 
   defp message([name | _fields]) when is_binary(name), do: {:unknown, name}
   defp message(_other), do: {:malformed, "expected a message: a list whose first element is its name"}
+
+  defp of_nodes(nodes, name, message),
+    do: if(Enum.all?(nodes, &is_binary/1), do: message, else: wrong_fields(name))
+
+  defp wrong_fields(name),
+    do: {:malformed, "#{name} with a wrong number of fields or a field of a wrong type"}
 
   defp level("debug"), do: :debug
   defp level("info"), do: :info

@@ -12,9 +12,10 @@ import sys
 import time
 
 frames = read = 0
-cancels, closes, opens, credits = [], [], [], []
+cancels, closes, opens, credits, grants = [], [], [], [], []
 waiting = []  # (demand, node, list, how many) of demands that wait for a list to grow
 silent = {}
+counting = {}  # demand -> [node, next chunk, how many, how many may be sent]
 
 
 def pack(v):
@@ -92,6 +93,19 @@ def complete(demand, node, outputs):
     say("demand_complete", demand, node, outputs, {"revision": 1, "us": 1, "ran": 0, "cached": False, "skipped": False})
 
 
+def count(demand):
+    """Sends what the window lets through of the chunks 0, 1, 2 …; after the last one, the end."""
+    node, chunk, last, allowed = counting[demand]
+    upto = min(last, allowed)
+    if upto > chunk:
+        ports = "ab" if node.startswith("ports") else "a"
+        write(pack([["node_stream", demand, node, ports[i % len(ports)], str(i)] for i in range(chunk, upto)]))
+    counting[demand][1] = upto
+    if upto == last:
+        del counting[demand]
+        complete(demand, node, {"n": last})
+
+
 def start(mode):
     if mode == "exits":
         sys.stderr.write("Traceback: no such luck\n")
@@ -108,6 +122,9 @@ def start(mode):
 
 
 def demand(demand, session, node, options):
+    if node == "*" or isinstance(node, list):
+        say("demand_complete", demand, node, {n: {"options": options} for n in node}, {})
+        return
     word, _, rest = node.partition(":")
     if word == "echo":
         complete(demand, node, {"options": options, "session": session})
@@ -117,6 +134,19 @@ def demand(demand, session, node, options):
         complete(demand, node, {})
     elif word == "big":
         complete(demand, node, {"data": "x" * int(rest)})
+    elif word in ("count", "ports"):
+        counting[demand] = [node, 0, int(rest), options["window"]]
+        count(demand)
+    elif word == "flood":
+        write(pack([["node_stream", demand, "f", p, p + str(i)] for i in range(int(rest)) for p in "ab"]))
+        complete(demand, node, {})
+    elif word == "events":
+        kinds = [["", "planned", {"nodes": 2}], ["x", "started", {}], ["x", "never_heard_of", {"a": [1]}]]
+        write(pack([["node_event", demand, n, {"event": kind, **more}] for n, kind, more in kinds]))
+        complete(demand, node, {})
+    elif word == "chunks_then":
+        say("node_stream", demand, "x", "a", "first")
+        say("demand_error", demand, node, {"code": rest, "message": "as told"})
     elif word in ("silent", "deaf"):
         silent[demand] = node
     elif word == "late":
@@ -143,11 +173,18 @@ def demand(demand, session, node, options):
         complete(demand, node, {})
     elif word == "error":
         say("demand_error", demand, node, {"code": rest, "message": "as told", "node_id": "inner", "details": {"a": 1}})
-    elif word in ("cancels", "closes", "opens", "credits"):
-        lists = {"cancels": cancels, "closes": closes, "opens": opens, "credits": credits}
+    elif word in ("cancels", "closes", "opens", "credits", "grants"):
+        lists = {"cancels": cancels, "closes": closes, "opens": opens, "credits": credits, "grants": grants}
         waiting.append((demand, node, lists[word], int(rest)))
     else:
         say("demand_error", demand, node, {"code": "unknown_node", "message": node, "node_id": node})
+
+
+def query(req, what, args):
+    if args.get("type") == "nobody":
+        say("error", req, {"code": "unknown_type", "message": "no node type nobody"})
+    elif args.get("type") != "silent":
+        say("reply", req, [{"what": what, "args": args}])
 
 
 def handle(message):
@@ -169,9 +206,17 @@ def handle(message):
         demand(*message[1:])
     elif name == "cancel":
         cancels.append(message[1])
+        counting.pop(message[1], None)
         node = silent.get(message[1], "deaf")
         if not node.startswith("deaf"):
             say("demand_error", message[1], node, {"code": "cancelled", "message": "cancelled"})
+    elif name == "grant":
+        grants.append(message[1:])
+        if message[1] in counting:
+            counting[message[1]][3] += message[2]
+            count(message[1])
+    elif name == "query":
+        query(*message[1:])
     elif name == "credit":
         credits.append(message[1:])
     elif name == "ping":

@@ -1,0 +1,162 @@
+defmodule Graphport.DemandStream do
+  # A demand as a lazy enumerable with back-pressure: what `Graphport.stream/3` returns. Runs wholly in the process that
+  # enumerates. The engine sends as many chunks as the window has, and one more for each that is granted here, so no
+  # more than those wait in the mailbox. However the enumeration ends, `finish/1` takes the row, cancels what is under
+  # way, and leaves no message and no monitor.
+  #
+  # Every chunk must be granted, those that are dropped here too: a chunk that nobody grants is one less for ever, and
+  # in the end the engine and the consumer wait for each other.
+  @moduledoc false
+
+  alias Graphport.{Caller, Demand, Error, Instance, Session}
+  alias Graphport.Port.Writer
+
+  # A grant that found no credit is tried again so soon, while nothing comes.
+  @grant_again_ms 16
+
+  @spec new(Session.t(), Demand.target(), map) :: Enumerable.t()
+  def new(_session, _node, %{events: true, elements: :chunks}) do
+    raise ArgumentError,
+          "option :events of Graphport.stream/3 needs elements: :messages, which has a place for events"
+  end
+
+  def new(session, node, options),
+    do: Stream.resource(fn -> start(session, node, options) end, &next/1, &finish/1)
+
+  # ports: the first streaming port seen of each node, or :all; owed: chunks taken from the mailbox, not yet granted;
+  # batch: so many are granted at once; give_up_at: when the engine should long have said that the deadline passed;
+  # done: the last message was taken.
+  defp start(session, node, options) do
+    instance = unwrap!(Instance.fetch(session.instance))
+    # The alias that messages come by, and the monitor of what would take the row away.
+    ref = :erlang.monitor(:process, instance.table, alias: :demonitor)
+    deadline = Writer.deadline(options.timeout)
+
+    case demand(instance, session, node, options, ref) do
+      {:ok, id} ->
+        %{
+          instance: instance,
+          id: id,
+          ref: ref,
+          consumer: self(),
+          give_up_at: Writer.deadline(Caller.patience(deadline)),
+          elements: options.elements,
+          ports: if(options.stream == :all, do: :all, else: %{}),
+          owed: 0,
+          batch: max(div(options.window, 2), 1),
+          done: false
+        }
+
+      {:error, error} ->
+        forget(ref)
+        raise error
+    end
+  end
+
+  defp demand(instance, session, node, options, ref) do
+    Caller.start(instance, session, node, options, {ref, {:ref, ref}, self()})
+  rescue
+    error in ArgumentError -> Caller.stopped(session.instance, error, __STACKTRACE__)
+  end
+
+  defp next(%{done: true} = state), do: {:halt, state}
+
+  # Only the process that started the demand receives: any other one would wait for ever.
+  defp next(%{consumer: consumer}) when consumer != self() do
+    raise ArgumentError,
+          "a stream of Graphport.stream/3 must be enumerated to its end by the process that began it"
+  end
+
+  # Whatever was given out has been consumed when more is wanted.
+  defp next(state) do
+    %{ref: ref} = state = grant(state)
+
+    receive do
+      {^ref, message} ->
+        taken(message, state)
+
+      {:DOWN, ^ref, :process, _table, _reason} ->
+        raise Error.new(:engine_down, "the Graphport instance ended")
+    after
+      wait_ms(state) -> waited(state)
+    end
+  end
+
+  defp grant(%{owed: owed, batch: batch} = state) when owed < batch, do: state
+
+  defp grant(state) do
+    case Caller.grant(state.instance, state.id, state.owed) do
+      :ok -> %{state | owed: 0}
+      :overloaded -> state
+    end
+  rescue
+    # The tables are gone: the monitor says so.
+    ArgumentError -> %{state | owed: 0}
+  end
+
+  # The chunks that would bring the next try may be the very ones that are not granted, so time must bring it.
+  defp wait_ms(%{owed: owed, batch: batch} = state) when owed >= batch,
+    do: min(@grant_again_ms, Writer.left_ms(state.give_up_at))
+
+  defp wait_ms(state), do: Writer.left_ms(state.give_up_at)
+
+  defp waited(state) do
+    cond do
+      Writer.left_ms(state.give_up_at) != 0 -> next(state)
+      abandon(state) == :ok -> raise Caller.deadline_exceeded()
+      # Somebody took the row: the last message is here, or on its way.
+      true -> next(%{state | give_up_at: :infinity})
+    end
+  end
+
+  defp taken({:node_stream, node, {port, chunk}}, state) do
+    state = %{state | owed: state.owed + 1}
+
+    case state.ports do
+      :all -> {[element(state, node, {port, chunk})], state}
+      %{^node => ^port} -> {[element(state, node, chunk)], state}
+      %{^node => _first} -> next(state)
+      ports -> {[element(state, node, chunk)], %{state | ports: Map.put(ports, node, port)}}
+    end
+  end
+
+  defp taken({:node_event, _node, _event} = message, state), do: {[message], state}
+  defp taken({:demand_error, node, error}, _state), do: raise(Caller.error(node, error))
+
+  defp taken({:demand_complete, _node, _outputs} = message, %{elements: :messages} = state),
+    do: {[message], %{state | done: true}}
+
+  defp taken({:demand_complete, _node, _outputs}, state), do: {:halt, %{state | done: true}}
+
+  defp element(%{elements: :chunks}, _node, chunk), do: chunk
+  defp element(%{elements: :messages}, node, chunk), do: {:node_stream, node, chunk}
+
+  defp finish(state) do
+    unless state.done, do: abandon(state)
+    if state.consumer == self(), do: forget(state.ref)
+  end
+
+  defp abandon(state) do
+    Caller.abandon(state.instance, state.id)
+  rescue
+    # The instance has stopped, and the demand with it.
+    ArgumentError -> :gone
+  end
+
+  # After the demonitor nothing comes by the alias; what had come is dropped.
+  defp forget(ref) do
+    Process.demonitor(ref, [:flush])
+    flush(ref)
+  end
+
+  defp flush(ref) do
+    receive do
+      {^ref, _message} -> flush(ref)
+    after
+      0 -> :ok
+    end
+  end
+
+  defp unwrap!({:ok, value}), do: value
+  defp unwrap!({:error, error}), do: raise(error)
+end
