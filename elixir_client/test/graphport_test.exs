@@ -25,7 +25,10 @@ defmodule GraphportTest do
 
     for {function, options} <- [
           demand: ~w(inputs timeout fresh),
-          open: ~w(owner timeout),
+          demand_async: ~w(inputs to tag events stream),
+          stream: ~w(inputs window elements events),
+          nodes: ~w(type timeout),
+          open: ~w(owner name timeout),
           start_link: ~w(python nodes)
         ] do
       [text] = for {{:function, ^function, _arity}, _, _, %{"en" => text}, _} <- docs, do: text

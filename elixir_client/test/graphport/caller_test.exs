@@ -136,6 +136,123 @@ defmodule Graphport.CallerTest do
     end
   end
 
+  describe "tag:" do
+    test "wraps every message of the demand", %{session: session} do
+      for tag <- [:mine, {"a", 1}, false] do
+        {:ok, _demand} = Graphport.demand_async(session, "stream", tag: tag, stream: ["x"])
+        assert_receive {:graphport, ^tag, {:demand_complete, "stream", %{}}}, 5_000
+        texts = for {:graphport, ^tag, {:node_stream, _node, text}} <- mailbox(), do: text
+        assert texts == ["xa0", "ya0", "xa1", "ya1"]
+      end
+
+      {:ok, _demand} = Graphport.demand_async(session, "error:node_failed", tag: :mine)
+
+      assert_receive {:graphport, :mine, {:demand_error, "error:node_failed", %Error{code: :node_failed}}},
+                     5_000
+
+      assert mailbox() == []
+    end
+
+    test "true makes the demand's ref the tag", %{session: session} do
+      {:ok, %Demand{ref: one}} = Graphport.demand_async(session, "echo", tag: true)
+      {:ok, %Demand{ref: two}} = Graphport.demand_async(session, "silent", tag: true)
+      assert_receive {:graphport, ^one, {:demand_complete, "echo", %{}}}, 5_000
+      assert :ok = Graphport.cancel(%Demand{ref: two, node: "silent", session: session})
+      assert_receive {:graphport, ^two, {:demand_error, "silent", %Error{code: :cancelled}}}, 5_000
+      assert mailbox() == []
+    end
+
+    test "is kept when the engine dies, and the demand starts anew in the next one", %{session: session} do
+      {:ok, _demand} = Graphport.demand_async(session, "die", tag: :mine)
+      assert_receive {:graphport, :mine, {:demand_error, "die", %Error{code: :engine_down}}}, 5_000
+      {:ok, %Demand{ref: ref}} = Graphport.demand_async(session, "echo", tag: true)
+      assert_receive {:graphport, ^ref, {:demand_complete, "echo", %{}}}, 5_000
+    end
+
+    test "goes to another process too, whose end cancels the demand", %{session: session} do
+      test = self()
+
+      other =
+        spawn(fn ->
+          receive do: (message -> send(test, {:other, message}))
+          receive do: (:never -> :ok)
+        end)
+
+      {:ok, _demand} = Graphport.demand_async(session, "echo", tag: "t", to: other)
+      assert_receive {:other, {:graphport, "t", {:demand_complete, "echo", %{}}}}, 5_000
+      {:ok, %Demand{ref: id}} = Graphport.demand_async(session, "silent", tag: "t", to: other)
+      Process.exit(other, :kill)
+      assert {:ok, %{"ids" => [^id]}} = Graphport.demand(session, "cancels:1")
+      assert mailbox() == []
+    end
+  end
+
+  describe "events:" do
+    test "come in order, as maps with string keys", %{session: session} do
+      {:ok, _demand} = Graphport.demand_async(session, "events", events: true)
+      assert_receive {:demand_complete, "events", %{}}, 5_000
+
+      assert mailbox() == [
+               {:node_event, "", %{"event" => "planned", "nodes" => 2}},
+               {:node_event, "x", %{"event" => "started"}},
+               {:node_event, "x", %{"event" => "never_heard_of", "a" => [1]}}
+             ]
+    end
+
+    test "are asked for only if wanted, and not passed on otherwise", %{session: session} do
+      {:ok, _demand} = Graphport.demand_async(session, "echo", events: true, stream: false)
+      assert_receive {:demand_complete, "echo", %{"options" => options}}, 5_000
+      assert options == %{"events" => true}
+      {:ok, _demand} = Graphport.demand_async(session, "events")
+      assert_receive {:demand_complete, "events", %{}}, 5_000
+      assert {:ok, %{}} = Graphport.demand(session, "events")
+      assert mailbox() == []
+    end
+  end
+
+  describe "several nodes" do
+    test "are one demand, whose messages carry them as given", %{session: session} do
+      nodes = ["a", "b"]
+      assert {:ok, %Demand{node: ^nodes}} = Graphport.demand_async(session, nodes)
+      assert_receive {:demand_complete, ^nodes, %{"a" => %{"options" => _}, "b" => %{"options" => _}}}, 5_000
+      assert {:ok, %Demand{node: "*"}} = Graphport.demand_async(session, "*", stream: false)
+      assert_receive {:demand_complete, "*", %{"*" => %{"options" => options}}}, 5_000
+      assert options == %{}
+      assert mailbox() == []
+    end
+
+    test "give their outputs by node", %{session: session} do
+      assert {:ok, %{"a" => %{"options" => _}, "b" => %{}}} = Graphport.demand(session, ["a", "b"])
+      assert %{"a" => %{"options" => _}} = Graphport.demand!(session, ["a"])
+    end
+
+    test "are no node of an error that names none", %{session: session} do
+      assert {:error, %Error{code: :deadline_exceeded, node_id: nil}} =
+               Graphport.demand(session, ["silent", "b"], timeout: 50)
+
+      for nodes <- [["die", "b"], "*"], do: assert({:ok, _outputs} = Graphport.demand(session, nodes))
+      {:ok, _demand} = Graphport.demand_async(session, ["silent", "b"])
+      :ok = stop_supervised({Graphport, session.instance})
+
+      assert_receive {:demand_error, ["silent", "b"], %Error{code: :shutting_down, node_id: nil} = error},
+                     5_000
+
+      assert to_string(error) =~ "shutting_down: "
+    end
+
+    test "of a wrong shape raise in the caller", %{session: session} do
+      too_many = Enum.map(1..1_001, &Integer.to_string/1)
+
+      for nodes <- [[], ["a", "a"], ["a", :b], :a, nil, %{}, too_many] do
+        for demand <- [&Graphport.demand/2, &Graphport.demand_async/2, &Graphport.stream/2] do
+          assert_raise ArgumentError, ~r/a list of 1 to 1000 different node ids/, fn ->
+            demand.(session, nodes)
+          end
+        end
+      end
+    end
+  end
+
   describe "cancel/1" do
     test "ends the demand with cancelled", %{session: session} do
       {:ok, demand} = Graphport.demand_async(session, "silent")

@@ -5,7 +5,28 @@ defmodule Graphport.OptionsTest do
 
   test "defaults fill what is not given" do
     assert Options.validate!(:demand_async, []) ==
-             %{inputs: %{}, timeout: :infinity, stream: true, fresh: false, to: :caller}
+             %{
+               inputs: %{},
+               timeout: :infinity,
+               stream: true,
+               events: false,
+               fresh: false,
+               to: :caller,
+               tag: nil
+             }
+
+    assert Options.validate!(:stream, []) ==
+             %{
+               inputs: %{},
+               timeout: :infinity,
+               stream: true,
+               events: false,
+               fresh: false,
+               elements: :chunks,
+               window: 32
+             }
+
+    assert Options.validate!(:nodes, []) == %{type: nil, timeout: 5_000}
 
     assert %{name: MyApp, nodes: [], hang_timeout: 10_000} = Options.validate!(:start_link, name: MyApp)
   end
@@ -24,6 +45,13 @@ defmodule Graphport.OptionsTest do
           {:demand, [stream: true], "Known options are :inputs, :timeout, :fresh"},
           {:demand_async, [stream: "x"], "expected true, false, :all or a list of node ids"},
           {:demand_async, [to: :x], "expected a pid or :caller"},
+          {:demand_async, [events: 1], "expected a boolean"},
+          {:stream, [to: self()], "unknown option :to of Graphport.stream/3"},
+          {:stream, [window: 0], "expected an integer from 1 to 1000000"},
+          {:stream, [window: :infinity], "expected an integer from 1 to 1000000"},
+          {:stream, [elements: :events], "expected :chunks or :messages"},
+          {:nodes, [type: ""], "option :type of Graphport.nodes/2: expected a non-empty string"},
+          {:open, [nam: "x"], "did you mean :name?"},
           {:demand_async, [:stream], "as a keyword list"},
           {:demand_async, %{stream: true}, "as a keyword list"}
         ] do

@@ -98,4 +98,117 @@ defmodule Graphport.Instance.SessionServerTest do
     {:ok, session} = Graphport.open(name, %{})
     assert {:ok, %{"ids" => [_one]}} = Graphport.demand(session, "opens:1")
   end
+
+  describe "a named session" do
+    test "is found by its name, and works", %{name: name} do
+      assert {:error, %Error{code: :unknown_session, message: text}} = Graphport.session(name, "mine")
+      assert text =~ ~s("mine")
+      {:ok, session} = Graphport.open(name, %{}, name: "mine")
+      assert Graphport.session(name, "mine") == {:ok, session}
+      assert {:ok, _outputs} = Graphport.demand(session, "echo")
+      {:ok, other} = Graphport.open(name, %{}, name: {:any, %{term: 1}})
+      assert Graphport.session(name, {:any, %{term: 1}}) == {:ok, other}
+      assert {:error, %Error{code: :unknown_session}} = Graphport.session(name, "other")
+    end
+
+    test "has its name alone in its instance", %{name: name} do
+      {:ok, session} = Graphport.open(name, %{}, name: :mine)
+
+      assert {:error, %Error{code: :duplicate_id, message: text}} = Graphport.open(name, %{}, name: :mine)
+      assert text =~ "Graphport.session/2"
+      assert {:ok, %{open_sessions: 1}} = Graphport.info(name)
+      assert {:ok, _outputs} = Graphport.demand(session, "echo")
+      other = start_peer_beside(name)
+      assert {:ok, %Session{instance: ^other}} = Graphport.open(other, %{}, name: :mine)
+      assert {:error, %Error{code: :engine_down}} = Graphport.session(:"#{name} third", :mine)
+    end
+
+    test "is opened by one of many that try at once", %{name: name} do
+      opened =
+        1..16
+        |> Enum.map(fn _ -> Task.async(fn -> Graphport.open(name, %{}, name: :mine, owner: :none) end) end)
+        |> Task.await_many(20_000)
+
+      assert [{:ok, session}] = Enum.filter(opened, &match?({:ok, _session}, &1))
+      assert Enum.count(opened, &match?({:error, %Error{code: :duplicate_id}}, &1)) == 15
+      assert Graphport.session(name, :mine) == {:ok, session}
+      assert {:ok, %{"ids" => [_one]}} = Graphport.demand(session, "opens:1")
+    end
+
+    test "frees its name when it is closed, at once", %{name: name} do
+      for _ <- 1..100 do
+        {:ok, session} = Graphport.open(name, %{}, name: :mine)
+        :ok = Graphport.close(session)
+        assert {:error, %Error{code: :unknown_session}} = Graphport.session(name, :mine)
+      end
+    end
+
+    test "frees its name when loading fails, at once", %{name: name} do
+      for _ <- 1..20 do
+        assert {:error, %Error{code: :invalid_graph}} =
+                 Graphport.open(name, %{error: "invalid_graph"}, name: :mine)
+
+        assert {:error, %Error{code: :deadline_exceeded}} =
+                 Graphport.open(name, %{silent: true}, name: :mine, timeout: 1)
+      end
+
+      assert {:ok, %Session{}} = Graphport.open(name, %{}, name: :mine)
+    end
+
+    test "ends with its owner, or with nobody", %{name: name} do
+      task = Task.async(fn -> Graphport.open!(name, %{}, name: :owned) end)
+      Task.await(task)
+      eventually(fn -> match?({:error, _error}, Graphport.session(name, :owned)) end)
+      assert {:ok, _session} = Graphport.open(name, %{}, name: :owned)
+
+      task = Task.async(fn -> Graphport.open!(name, %{}, name: :free, owner: :none) end)
+      free = Task.await(task)
+      assert Graphport.session(name, :free) == {:ok, free}
+      assert {:ok, _outputs} = Graphport.demand(free, "echo")
+    end
+
+    test "keeps its name when the engine, its owner or the log relay dies", %{name: name} do
+      {:ok, session} = Graphport.open(name, %{}, name: :mine)
+      {:ok, instance} = Graphport.Instance.fetch(name)
+
+      for process <- [:engine, :log_relay] do
+        {:ok, _demand} = Graphport.demand_async(session, "silent")
+        pid = Process.whereis(Map.fetch!(instance, process))
+        Process.exit(pid, :kill)
+        eventually(fn -> Process.whereis(Map.fetch!(instance, process)) not in [pid, nil] end)
+        assert {:ok, _outputs} = Graphport.demand(session, "echo")
+        assert Graphport.session(name, :mine) == {:ok, session}
+      end
+
+      {:ok, _demand} = Graphport.demand_async(session, "die")
+      assert_receive {:demand_error, "die", %Error{code: :engine_down}}, 5_000
+      assert {:ok, _outputs} = Graphport.demand(session, "echo")
+      assert Graphport.session(name, :mine) == {:ok, session}
+    end
+
+    test "is all that the registry of names takes with it when it dies", %{name: name} do
+      {:ok, unnamed} = Graphport.open(name, %{})
+      {:ok, named} = Graphport.open(name, %{}, name: :mine)
+      {:ok, instance} = Graphport.Instance.fetch(name)
+      [{id, partition, _type, _modules}] = Supervisor.which_children(instance.registry)
+      Process.exit(partition, :kill)
+
+      eventually(fn ->
+        match?(
+          [{^id, pid, _, _}] when is_pid(pid) and pid != partition,
+          Supervisor.which_children(instance.registry)
+        )
+      end)
+
+      assert {:ok, _outputs} = Graphport.demand(unnamed, "echo")
+      eventually(fn -> match?({:error, _error}, Graphport.demand(named, "echo")) end)
+      assert {:error, %Error{code: :unknown_session}} = Graphport.session(name, :mine)
+      assert {:ok, %Session{}} = Graphport.open(name, %{}, name: :mine)
+    end
+  end
+
+  defp start_peer_beside(name) do
+    other = :"#{name} other"
+    start_peer(other)
+  end
 end

@@ -123,7 +123,8 @@ def start(mode):
 
 def demand(demand, session, node, options):
     if node == "*" or isinstance(node, list):
-        say("demand_complete", demand, node, {n: {"options": options} for n in node}, {})
+        if "silent" not in node:
+            say("demand_complete", demand, node, {n: {"options": options} for n in node}, {})
         return
     word, _, rest = node.partition(":")
     if word == "echo":
