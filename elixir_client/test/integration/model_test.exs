@@ -35,4 +35,19 @@ defmodule Graphport.Integration.ModelTest do
 
     assert text != ""
   end
+
+  test "a stream reads tokens at its own pace, and stops the generation when it has enough", %{name: name} do
+    start_engine(name)
+    {:ok, session} = Graphport.open(name, {:file, @graph})
+    long = %{"llm" => %{"max_tokens" => 1_500}, "prompt" => %{"text" => "Count from one to a thousand."}}
+    tokens = session |> Graphport.stream("answer", inputs: long, window: 2) |> Enum.take(5)
+    assert length(tokens) == 5
+    assert {:ok, %{open_demands: 0}} = Graphport.info(name)
+    assert {:messages, []} = Process.info(self(), :messages)
+
+    stream = Graphport.stream(session, "answer", elements: :messages, window: 1)
+    messages = Enum.to_list(stream)
+    assert {:demand_complete, "answer", %{"text" => text}} = List.last(messages)
+    assert Enum.join(for {:node_stream, "llm", chunk} <- messages, do: chunk) == text
+  end
 end

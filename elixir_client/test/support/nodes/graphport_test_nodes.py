@@ -57,3 +57,47 @@ def logs(text: str, ctx: ThreadRunContext) -> Any:
 def sleeps() -> Any:
     """Blocks its thread for a while."""
     time.sleep(0.3)
+
+
+running = 0
+
+
+@node(outputs={"text": str, "number": Any}, stream=["text", "number"], effect="volatile")
+async def endless(ctx: RunContext, port: str = "text") -> dict[str, Any]:
+    """Streams the numbers from 0 on, as text, as numbers or as both, for as long as somebody wants them."""
+    global running
+    running += 1
+    try:
+        number = 0
+        while True:
+            if port in ("text", "both"):
+                await ctx.stream("text", f"{number} ")
+            if port in ("number", "both"):
+                await ctx.stream("number", number)
+            number += 1
+    finally:
+        running -= 1
+
+
+@node(outputs={"value": int}, effect="volatile")
+async def endless_running() -> dict[str, int]:
+    """How many `endless` are under way."""
+    return {"value": running}
+
+
+@node(outputs={"text": str, "number": Any}, stream=["text", "number"])
+async def both_ports(ctx: RunContext, n: int = 100) -> dict[str, Any]:
+    """Streams as many numbers to each of its two ports."""
+    for number in range(n):
+        await ctx.stream("number", number)
+        await ctx.stream("text", f"{number} ")
+    return {"text": "", "number": n}
+
+
+@node(outputs={"value": int})
+async def tells(ctx: RunContext, n: int = 2) -> dict[str, int]:
+    """Tells how far it is."""
+    for number in range(n):
+        ctx.progress((number + 1) / n, f"step {number + 1}")
+        await asyncio.sleep(0)
+    return {"value": n}
