@@ -12,7 +12,7 @@ defmodule Graphport.ReadmeTest do
   end
 
   test "the README has the blocks that are run here" do
-    assert length(blocks("elixir")) == 2
+    assert length(blocks("elixir")) == 3
     assert length(blocks("python")) == 1
   end
 
@@ -20,7 +20,7 @@ defmodule Graphport.ReadmeTest do
   test "the first example gives the answer it is meant to give" do
     System.put_env("GRAPHPORT_PYTHON", python())
     System.put_env("PYTHONPATH", Path.expand("../../python", __DIR__))
-    [first, _second] = blocks("elixir")
+    [first, _child, _stream] = blocks("elixir")
 
     assert {"And the sea?", bindings} = Code.eval_string(first)
     assert %Graphport.Session{} = bindings[:session]
@@ -32,7 +32,7 @@ defmodule Graphport.ReadmeTest do
   @tag :tmp_dir
   test "nodes of one's own work as shown", %{tmp_dir: folder, name: name} do
     [source] = blocks("python")
-    [_first, child] = blocks("elixir")
+    [_first, child, stream] = blocks("elixir")
     File.write!(Path.join(folder, "my_app_nodes.py"), source)
     {{Graphport, options}, _bindings} = Code.eval_string(child)
     assert options[:nodes] == ["my_app_nodes"]
@@ -58,5 +58,8 @@ defmodule Graphport.ReadmeTest do
     assert_receive {:demand_complete, "count", %{"value" => 2}}, 5_000
     chunks = for {:node_stream, "spell", chunk} <- mailbox(), do: chunk
     assert Enum.join(chunks) == "one two"
+
+    assert {letters, _bindings} = Code.eval_string(stream, session: session)
+    assert letters |> Enum.join() |> String.starts_with?("one")
   end
 end

@@ -23,11 +23,20 @@ defmodule Graphport.Instance.Demands do
   @type target :: String.t() | [String.t()] | nil
 
   @type stream :: boolean | :all
-  @type row :: {pos_integer, destination, wrap, pid, target, stream, map, Instance.epoch(), boolean}
+
+  # The table copies a row out for every chunk, and a list of a thousand nodes costs much; a long binary is shared.
+  @typep kept_target :: String.t() | nil | {:packed, binary}
+  @type row :: {pos_integer, destination, wrap, pid, kept_target, stream, map, Instance.epoch(), boolean}
 
   @spec row(pos_integer, destination, wrap, pid, target, stream, Instance.epoch(), boolean) :: row
   def row(id, destination, wrap, watched, node, stream, epoch, events \\ false),
-    do: {id, destination, wrap, watched, node, stream, %{}, epoch, events}
+    do: {id, destination, wrap, watched, pack(node), stream, %{}, epoch, events}
+
+  defp pack(nodes) when is_list(nodes), do: {:packed, :erlang.term_to_binary(nodes)}
+  defp pack(node), do: node
+
+  defp target({:packed, nodes}), do: :erlang.binary_to_term(nodes)
+  defp target(node), do: node
 
   @spec insert(Instance.t(), row) :: true
   def insert(instance, row), do: :ets.insert(instance.demands, row)
@@ -60,12 +69,12 @@ defmodule Graphport.Instance.Demands do
 
   @doc "The last message of a demand that is done."
   @spec complete(row, map) :: term
-  def complete(row, outputs), do: deliver(row, {:demand_complete, elem(row, 4), outputs})
+  def complete(row, outputs), do: deliver(row, {:demand_complete, target(elem(row, 4)), outputs})
 
   @doc "The last message of a row that failed."
   @spec fail(row, Error.t()) :: term
   def fail(row, error) when elem(row, 4) == nil, do: deliver(row, {:error, error})
-  def fail(row, error), do: deliver(row, {:demand_error, elem(row, 4), error})
+  def fail(row, error), do: deliver(row, {:demand_error, target(elem(row, 4)), error})
 
   @doc """
   Passes a chunk on, if the demand wants it: only the first streaming port seen of each node, unless it asked for all.

@@ -19,7 +19,7 @@ defmodule Graphport.Port.Credit do
   @spec new() :: t
   def new, do: :atomics.new(4, signed: true)
 
-  @doc "Takes credit for one frame. `:reserve` may use the part that is kept for cancel, close and ping."
+  @doc "Takes credit for one frame. `:reserve` may use the part that is kept for cancel, grant, close and ping."
   @spec take(t, non_neg_integer, :normal | :reserve) :: boolean
   def take(credit, bytes, :normal),
     do: take(credit, bytes, window_frames() - reserve_frames(), window_bytes() - reserve_bytes())

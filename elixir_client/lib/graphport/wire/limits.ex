@@ -12,7 +12,7 @@ defmodule Graphport.Wire.Limits do
   defmacro max_nested_exts, do: 8
   defmacro max_big_int_bytes, do: 4_096
 
-  # Unread by the engine at most; the reserve is for cancel, close, ping and credit alone.
+  # Unread by the engine at most; the reserve is for cancel, grant, close, ping and credit alone.
   defmacro window_frames, do: 512
   defmacro window_bytes, do: 2 * 1024 * 1024
   defmacro reserve_frames, do: 64
