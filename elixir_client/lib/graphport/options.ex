@@ -73,7 +73,7 @@ defmodule Graphport.Options do
        "What is enumerated: `:chunks`, or `:messages` for `{:node_stream, node, chunk}`, `{:node_event, node, event}` " <>
          "and, last, `{:demand_complete, node, outputs}`."},
       {:events, :boolean, false,
-       "Events too; needs `elements: :messages`. They are few, and the window is not theirs."},
+       "Events too; needs `elements: :messages`. The window does not hold them back."},
       {:window, :count, 32, "How many chunks may wait in the mailbox."},
       @fresh
     ],
