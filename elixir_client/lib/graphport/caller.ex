@@ -7,7 +7,7 @@ defmodule Graphport.Caller do
 
   alias Graphport.{Demand, Error, Instance, Session}
   alias Graphport.Instance.{Demands, Janitor, SessionServer}
-  alias Graphport.Port.{Credit, Writer}
+  alias Graphport.Port.{Credit, Parts, Writer}
   alias Graphport.Wire.Messages
 
   # A demand without a deadline of its own waits so long for the engine to take it.
@@ -169,20 +169,40 @@ defmodule Graphport.Caller do
     Demands.insert(instance, row)
     Janitor.watch(instance, watched)
 
-    with {:error, reason} <- write(port, credit, frame, id, route, node, options, wait_until) do
+    with {:error, reason} <- write(instance, port, credit, frame, id, route, node, options, wait_until) do
       case {Demands.take(instance, id), reason} do
         # Whoever took the row has sent, or will send, the last message: this demand counts as started.
         {:gone, _reason} -> {:ok, id}
         {{:ok, _row}, :closed} -> :closed
-        {{:ok, _row}, :overloaded} -> {:error, overloaded()}
+        {{:ok, _row}, :overloaded} -> {:error, overloaded(instance, id, epoch, frame)}
       end
     else
       :ok -> {:ok, id}
     end
   end
 
-  # A frame that had to wait carries a deadline that is too late; it is written again with what is left.
-  defp write(port, credit, frame, id, route, node, %{timeout: timeout} = options, wait_until) do
+  # A frame that had to wait carries a deadline that is too late; it is written again with what is left. A message in
+  # parts has it in the last one. Without a deadline, its parts wait one by one.
+  defp write(
+         instance,
+         port,
+         credit,
+         {:parts, _bytes, _ending} = parts,
+         id,
+         _route,
+         _node,
+         options,
+         wait_until
+       ) do
+    Parts.write(port, credit, parts, %{
+      id: id,
+      wanted?: fn -> Demands.open?(instance, id) end,
+      deadline: if(options.timeout == :infinity, do: :infinity, else: wait_until),
+      stall_ms: @longest_wait_ms
+    })
+  end
+
+  defp write(_instance, port, credit, frame, id, route, node, %{timeout: timeout} = options, wait_until) do
     case Writer.try_write(port, credit, frame, :normal) do
       {:error, :overloaded} when timeout != :infinity ->
         with :ok <- wait_for_credit(port, credit, frame, wait_until) do
@@ -241,6 +261,13 @@ defmodule Graphport.Caller do
     end
   end
 
+  # The engine may have parts of the demand: they are of no use now.
+  defp overloaded(instance, id, epoch, {:parts, _bytes, _ending}) do
+    send_cancel(instance, id, epoch)
+    overloaded()
+  end
+
+  defp overloaded(_instance, _id, _epoch, _frame), do: overloaded()
   defp overloaded, do: Error.new(:overloaded, "the engine did not take the demand before the deadline")
 
   @doc """

@@ -119,7 +119,7 @@ defmodule Graphport.CallerTest do
                Graphport.demand_async(session, "echo", inputs: %{"a" => %{"v" => self()}})
 
       assert text =~ "a pid"
-      big = %{"a" => %{"v" => String.duplicate("x", 1_048_576)}}
+      big = %{"a" => %{"v" => List.duplicate(Graphport.bytes(:binary.copy("x", 1_048_576)), 256)}}
       assert {:error, %Error{code: :too_large}} = Graphport.demand_async(session, "echo", inputs: big)
       assert {:error, %Error{code: :too_large}} = Graphport.demand(session, "echo", inputs: big)
       assert {:ok, %{open_demands: 0}} = Graphport.info(name)

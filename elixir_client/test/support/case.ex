@@ -66,6 +66,11 @@ defmodule Graphport.Case do
     end
   end
 
+  @doc "Sends a signal to an OS process: `STOP` makes an engine read nothing, until `CONT`."
+  def signal(os_pid, name) do
+    {"", 0} = System.cmd("/bin/sh", ["-c", "kill -$0 $1", name, Integer.to_string(os_pid)])
+  end
+
   @doc "Whether an OS process exists and is no zombie."
   def os_alive?(os_pid), do: Graphport.Port.OsProcess.start_time(os_pid) != nil
 end

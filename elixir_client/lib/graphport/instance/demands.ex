@@ -6,6 +6,7 @@ defmodule Graphport.Instance.Demands do
 
   alias Graphport.Error
   alias Graphport.Instance
+  alias Graphport.Wire.Messages
 
   # {id, destination, wrap, watched, node, stream, first ports, epoch, events}; element 1 is the key.
   @first_ports 7
@@ -58,6 +59,36 @@ defmodule Graphport.Instance.Demands do
     end
   end
 
+  @doc "Whether a row is there to be taken."
+  @spec open?(Instance.t(), pos_integer) :: boolean
+  def open?(instance, id), do: :ets.member(instance.demands, id)
+
+  @doc """
+  Passes a message of the engine on to whom it is for, if the demand or request is open.
+
+  One process at a time does this for one demand: the engine owner, or the process to which it gave a transfer.
+  """
+  @spec pass_on(Instance.t(), Messages.incoming()) :: term
+  def pass_on(instance, {:node_stream, id, node, port, chunk}), do: chunk(instance, id, node, port, chunk)
+
+  def pass_on(instance, {:node_event, id, node, event}), do: event(instance, id, node, event)
+
+  def pass_on(instance, {:demand_complete, id, _node, outputs, _meta}) do
+    with {:ok, row} <- take(instance, id), do: complete(row, outputs)
+  end
+
+  def pass_on(instance, {:demand_error, id, _node, error}) do
+    with {:ok, row} <- take(instance, id), do: fail(row, Error.from_wire(error))
+  end
+
+  def pass_on(instance, {:reply, id, result}) do
+    with {:ok, row} <- take(instance, id), do: deliver(row, {:reply, result})
+  end
+
+  def pass_on(instance, {:error, id, error}) when id != nil do
+    with {:ok, row} <- take(instance, id), do: fail(row, Error.from_wire(error))
+  end
+
   @spec deliver(row, term) :: term
   def deliver(row, message) do
     case {elem(row, 1), elem(row, 2)} do
@@ -79,7 +110,7 @@ defmodule Graphport.Instance.Demands do
   @doc """
   Passes a chunk on, if the demand wants it: only the first streaming port seen of each node, unless it asked for all.
 
-  Only the engine owner calls this, so the first port is noted by one process.
+  See `pass_on/2`: the first port is noted by one process at a time.
   """
   @spec chunk(Instance.t(), pos_integer, String.t(), String.t(), term) :: term
   def chunk(instance, id, node, port, chunk) do
@@ -107,13 +138,13 @@ defmodule Graphport.Instance.Demands do
          do: deliver(row, {:node_event, node, event})
   end
 
-  @doc "Fails every row of an epoch, or of all epochs."
-  @spec fail_all(Instance.t(), Instance.epoch() | :all, Error.t()) :: :ok
-  def fail_all(instance, epoch, error) do
+  @doc "Fails every row of an epoch, or of all epochs, but those of the ids in `except`."
+  @spec fail_all(Instance.t(), Instance.epoch() | :all, Error.t(), [pos_integer]) :: :ok
+  def fail_all(instance, epoch, error, except \\ []) do
     wanted = if epoch == :all, do: :_, else: epoch
     ids = :ets.select(instance.demands, [{{:"$1", :_, :_, :_, :_, :_, :_, wanted, :_}, [], [:"$1"]}])
 
-    Enum.each(ids, fn id ->
+    Enum.each(ids -- except, fn id ->
       with {:ok, row} <- take(instance, id), do: fail(row, error)
     end)
   end

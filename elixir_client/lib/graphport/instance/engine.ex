@@ -13,13 +13,15 @@ defmodule Graphport.Instance.Engine do
   require Logger
 
   alias Graphport.{Error, Instance}
-  alias Graphport.Instance.{Backoff, Demands, Janitor, LogRelay}
+  alias Graphport.Instance.{Backoff, Demands, Janitor, LogRelay, Transfers}
   alias Graphport.Port.{Credit, OsProcess, Pipe, Writer}
   alias Graphport.Wire.{Limits, Messages}
 
   @index 0
   @longest_ping_interval_ms 2_000
   @close_grace_ms 500
+  # A stopping instance lets messages that are being decoded arrive.
+  @decoding_grace_ms 2_000
   # Every frame makes garbage: on a heap of the usual size it would be collected every few frames.
   @spawn_options [min_heap_size: 65_536, message_queue_data: :off_heap]
   @client "graphport-elixir/#{Mix.Project.config()[:version]}"
@@ -77,6 +79,9 @@ defmodule Graphport.Instance.Engine do
        credited: 0,
        frames_at_tick: 0,
        silent_ticks: 0,
+       # What is coming in parts; and, of epochs that are over, what is still decoded: process => {id, error}.
+       transfers: %{},
+       ending: %{},
        exit_status: nil,
        fault: nil,
        up_at: nil
@@ -98,8 +103,11 @@ defmodule Graphport.Instance.Engine do
 
   def handle_info(:tick, state) do
     Process.send_after(self(), :tick, state.ping_interval)
-    {:noreply, tick(state)}
+    {:noreply, tick(%{state | transfers: Transfers.sweep(state.transfers, state.instance)})}
   end
+
+  def handle_info({{:transfer, id}, _monitor, :process, process, reason}, state),
+    do: {:noreply, decoded(id, process, reason, state)}
 
   def handle_info({:await, pid}, %{status: :up} = state) do
     send(pid, {:engine_up, state.epoch})
@@ -136,33 +144,23 @@ defmodule Graphport.Instance.Engine do
     :ets.insert(state.instance.engines, {@index, :down, error})
     :ets.delete_all_objects(state.instance.routes)
     if state.port, do: close(state)
+    decoding = for({process, _id} <- Transfers.stop(state.transfers), do: process) ++ Map.keys(state.ending)
+    await_decoding(decoding, Writer.deadline(@decoding_grace_ms))
     Demands.fail_all(state.instance, :all, error)
   end
 
   # -- routing ---------------------------------------------------------------------------------------------------
 
+  # What follows a message in parts of the same demand waits until that is decoded.
+  defp route([message | rest], %{transfers: transfers} = state) when map_size(transfers) > 0 do
+    case Transfers.hold(transfers, message) do
+      :pass -> route(rest, route_one(message, state))
+      {:held, transfers} -> route(rest, %{state | transfers: transfers})
+    end
+  end
+
   defp route([message | rest], state), do: route(rest, route_one(message, state))
   defp route([], state), do: state
-
-  defp route_one({:node_stream, id, node, port, chunk}, state) do
-    Demands.chunk(state.instance, id, node, port, chunk)
-    state
-  end
-
-  defp route_one({:node_event, id, node, event}, state) do
-    Demands.event(state.instance, id, node, event)
-    state
-  end
-
-  defp route_one({:demand_complete, id, _node, outputs, _meta}, state) do
-    with {:ok, row} <- Demands.take(state.instance, id), do: Demands.complete(row, outputs)
-    state
-  end
-
-  defp route_one({:demand_error, id, _node, error}, state) do
-    with {:ok, row} <- Demands.take(state.instance, id), do: Demands.fail(row, Error.from_wire(error))
-    state
-  end
 
   defp route_one({:credit, frames, bytes}, state) do
     with {:output, output} <- Port.info(state.port, :output),
@@ -171,17 +169,7 @@ defmodule Graphport.Instance.Engine do
     state
   end
 
-  defp route_one({:reply, id, result}, state) do
-    with {:ok, row} <- Demands.take(state.instance, id), do: Demands.deliver(row, {:reply, result})
-    state
-  end
-
   defp route_one({:error, nil, error}, state), do: %{state | fault: Error.from_wire(error)}
-
-  defp route_one({:error, id, error}, state) do
-    with {:ok, row} <- Demands.take(state.instance, id), do: Demands.fail(row, Error.from_wire(error))
-    state
-  end
 
   defp route_one({:log, level, logger, text, meta}, state) do
     LogRelay.log(state.instance, {level, logger, text, meta, state.pipe.os_pid})
@@ -196,6 +184,69 @@ defmodule Graphport.Instance.Engine do
     line = {:warning, "graphport.wire", "ignored a message named #{inspect(name)}", %{}, state.pipe.os_pid}
     LogRelay.log(state.instance, line)
     state
+  end
+
+  # Nothing of a faulty frame counts but what came before the fault.
+  defp route_one({:part, _id, _seq, _last, _bytes}, %{status: :failed} = state), do: state
+
+  defp route_one({:part, _id, _seq, _last, _bytes} = part, state) do
+    case Transfers.part(state.transfers, state.instance, part) do
+      {:ok, transfers} -> %{state | transfers: transfers}
+      {:fault, text} -> kill(state, "it breaks the protocol: #{text}")
+    end
+  end
+
+  defp route_one(message, state) do
+    Demands.pass_on(state.instance, message)
+    state
+  end
+
+  # -- messages in parts -----------------------------------------------------------------------------------------
+
+  # The demand's row was left to the process that has ended now.
+  defp decoded(_id, process, _reason, %{ending: ending} = state) when is_map_key(ending, process) do
+    {{id, error}, ending} = Map.pop!(ending, process)
+    with {:ok, row} <- Demands.take(state.instance, id), do: Demands.fail(row, error)
+    %{state | ending: ending}
+  end
+
+  defp decoded(id, process, reason, state) do
+    case Transfers.ended(state.transfers, id, process) do
+      {:ok, transfers} -> id |> decoded(reason, %{state | transfers: transfers}) |> release(id)
+      :unknown -> state
+    end
+  end
+
+  defp decoded(_id, :normal, state), do: state
+  defp decoded(_id, {:shutdown, {:message, message}}, state), do: route_one(message, state)
+
+  defp decoded(_id, {:shutdown, {:fault, text}}, state),
+    do: kill(state, "it breaks the protocol in parts: #{text}")
+
+  defp decoded(id, reason, state) do
+    error = Error.new(:internal_error, "a message in parts was lost: #{inspect(reason)}")
+    with {:ok, row} <- Demands.take(state.instance, id), do: Demands.fail(row, error)
+    Janitor.cancel(state.instance, id, state.epoch)
+    state
+  end
+
+  defp release(%{status: :failed} = state, _id), do: state
+
+  defp release(state, id) do
+    case Transfers.next(state.transfers, id) do
+      {:message, message, transfers} -> release(route_one(message, %{state | transfers: transfers}), id)
+      {:none, transfers} -> %{state | transfers: transfers}
+    end
+  end
+
+  defp await_decoding([], _deadline), do: :ok
+
+  defp await_decoding([process | rest], deadline) do
+    receive do
+      {{:transfer, _id}, _monitor, :process, ^process, _reason} -> await_decoding(rest, deadline)
+    after
+      Writer.left_ms(deadline) -> :ok
+    end
   end
 
   defp count(state, size) do
@@ -283,7 +334,9 @@ defmodule Graphport.Instance.Engine do
     error = Error.new(:engine_down, "the engine ended: #{why(state, reason)}")
     :ets.insert(state.instance.engines, {@index, :down, error})
     :ets.match_delete(state.instance.routes, {:_, :_, :_, state.epoch, :_, :_})
-    Demands.fail_all(state.instance, state.epoch, error)
+    decoding = Transfers.stop(state.transfers)
+    Demands.fail_all(state.instance, state.epoch, error, for({_process, id} <- decoding, do: id))
+    ending = for {process, id} <- decoding, into: state.ending, do: {process, {id, error}}
     Janitor.engine_ended(state.instance, state.pipe)
 
     LogRelay.log(
@@ -295,7 +348,8 @@ defmodule Graphport.Instance.Engine do
       if state.up_at, do: Backoff.lived(state.backoff, Writer.now_ms() - state.up_at), else: state.backoff
 
     reported = if state.fault, do: %{state.fault | message: error.message}, else: error
-    failed(%{state | port: nil, pipe: nil, credit: nil, up_at: nil, backoff: backoff}, reported)
+    state = %{state | port: nil, pipe: nil, credit: nil, up_at: nil, backoff: backoff}
+    failed(%{state | transfers: %{}, ending: ending}, reported)
   end
 
   defp failed(state, error) do

@@ -34,6 +34,16 @@ defmodule Graphport.Wire.Encoder do
   def list_header(size) when size < 0x100000000, do: <<0xDD, size::32>>
   def list_header(size), do: refuse("a list of #{size} elements is too long")
 
+  @doc "The header of a map of `size` pairs."
+  @spec map_header(non_neg_integer) :: binary
+  def map_header(size) when size < 16, do: <<0x80 ||| size>>
+  def map_header(size) when size < 0x10000, do: <<0xDE, size::16>>
+  def map_header(size), do: <<0xDF, size::32>>
+
+  @doc "The pairs of a map that stands in a message, without its header. Throws like `encode!/1`."
+  @spec pairs!(map) :: iodata
+  def pairs!(map), do: pairs(map, 0, 0)
+
   # enc(term, depth, exts): levels of lists and maps around the term, and of tuples and sets.
   defp enc(term, _depth, _exts) when is_binary(term), do: text(term)
   defp enc(term, _depth, _exts) when is_integer(term), do: integer(term)
@@ -112,13 +122,11 @@ defmodule Graphport.Wire.Encoder do
 
   defp map(term, depth, exts) do
     deeper(depth)
-    pairs = :maps.fold(fn key, value, acc -> [key(key), enc(value, depth + 1, exts) | acc] end, [], term)
-    [map_header(map_size(term)) | pairs]
+    [map_header(map_size(term)) | pairs(term, depth, exts)]
   end
 
-  defp map_header(size) when size < 16, do: <<0x80 ||| size>>
-  defp map_header(size) when size < 0x10000, do: <<0xDE, size::16>>
-  defp map_header(size), do: <<0xDF, size::32>>
+  defp pairs(map, depth, exts),
+    do: :maps.fold(fn key, value, acc -> [key(key), enc(value, depth + 1, exts) | acc] end, [], map)
 
   defp key(key) when is_binary(key), do: text(key)
   defp key(key) when is_atom(key) or is_float(key), do: enc(key, 0, 0)

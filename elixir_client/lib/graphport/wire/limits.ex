@@ -5,6 +5,11 @@ defmodule Graphport.Wire.Limits do
 
   defmacro protocol, do: 1
   defmacro max_frame_bytes, do: 1_048_576
+
+  # One packed message at most; what is longer than a part travels in parts, of which so many transfers may be under way.
+  defmacro max_value_bytes, do: 268_435_456
+  defmacro max_part_bytes, do: 262_144
+  defmacro max_transfers, do: 1_024
   # Levels of lists and maps: what a sender makes, and what a reader takes.
   defmacro max_depth_written, do: 500
   defmacro max_depth_read, do: 10_000

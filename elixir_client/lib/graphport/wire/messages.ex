@@ -23,9 +23,17 @@ defmodule Graphport.Wire.Messages do
           | {:pong, integer}
           | {:log, Logger.level(), String.t(), String.t(), map}
           | {:ready, map}
+          | {:part, id, non_neg_integer, boolean, binary}
           | {:unknown, String.t()}
 
+  @typedoc """
+  A message as it is written: in one frame, or in parts, with what stands behind the bytes that are given: nothing, or
+  the demand's deadline, which is known when the last part is written.
+  """
+  @type outgoing :: iodata | {:parts, iodata, :nothing | :deadline}
+
   @max_id 0x7FFFFFFFFFFFFFFF
+  @deadline_key <<0xAB, "deadline_ms">>
 
   defguardp is_id(id) when is_integer(id) and id >= 0 and id <= @max_id
 
@@ -35,21 +43,46 @@ defmodule Graphport.Wire.Messages do
     do: Encoder.encode!(["hello", %{"protocol" => protocol(), "client" => client, "options" => %{}}])
 
   @doc "Loads a graph as a session."
-  @spec open(id, id, map) :: {:ok, iodata} | {:error, Error.t()}
-  def open(req, session, graph), do: encode(["open", req, session, graph, %{}])
+  @spec open(id, id, map) :: {:ok, outgoing} | {:error, Error.t()}
+  def open(req, session, graph) do
+    with {:ok, iodata} <- Encoder.encode(["open", req, session, graph, %{}]), do: sized(iodata, [])
+  end
 
   @spec close(id, id) :: iodata
   def close(req, session), do: Encoder.encode!(["close", req, session])
 
   @doc "Demands a node, or several; `options` holds only what differs from the protocol's defaults."
-  @spec demand_async(id, id, target, map) :: {:ok, iodata} | {:error, Error.t()}
+  @spec demand_async(id, id, target, map) :: {:ok, outgoing} | {:error, Error.t()}
   def demand_async(demand, session, node, options) do
     # The one message whose cost every caller pays: its head is one binary, with ids in a fixed width.
     head = <<0x95, 0xAC, "demand_async", 0xCF, demand::64, 0xCF, session::64>>
-    bounded([head, Encoder.encode!(node) | options(options)])
+    node = Encoder.encode!(node)
+
+    case options do
+      %{"deadline_ms" => left} ->
+        # Comes last, so that a message in parts can carry what is left when its last part is written.
+        rest = Encoder.pairs!(Map.delete(options, "deadline_ms"))
+        sized([head, node, Encoder.map_header(map_size(options)), rest, @deadline_key], deadline(left))
+
+      options ->
+        sized([head, node | Encoder.encode!(options)], [])
+    end
   catch
     {:unencodable, text} -> {:error, %Error{code: :unencodable_value, message: text}}
   end
+
+  @doc "The end of a demand's message: the milliseconds of its deadline, always of the same length."
+  @spec deadline(non_neg_integer) :: binary
+  def deadline(left_ms), do: <<0xCE, left_ms::32>>
+
+  @doc "A part of a transfer; `size` is that of `bytes`."
+  @spec part(id, non_neg_integer, boolean, iodata, non_neg_integer) :: iodata
+  def part(transfer, seq, last, bytes, size),
+    do: [
+      <<0x95, 0xA4, "part", 0xCF, transfer::64, 0xCE, seq::32, if(last, do: 0xC3, else: 0xC2), 0xC6,
+        size::32>>
+      | bytes
+    ]
 
   @spec cancel(id) :: iodata
   def cancel(demand), do: Encoder.encode!(["cancel", demand])
@@ -68,18 +101,16 @@ defmodule Graphport.Wire.Messages do
   @spec credit(non_neg_integer, non_neg_integer) :: iodata
   def credit(frames, bytes), do: Encoder.encode!(["credit", frames, bytes])
 
-  defp options(options) when options == %{}, do: <<0x80>>
-  defp options(options), do: Encoder.encode!(options)
+  defp sized(iodata, ending) do
+    case :erlang.iolist_size(iodata) + :erlang.iolist_size(ending) do
+      size when size <= max_part_bytes() ->
+        {:ok, [iodata | ending]}
 
-  defp encode(message), do: with({:ok, iodata} <- Encoder.encode(message), do: bounded(iodata))
-
-  defp bounded(iodata) do
-    case :erlang.iolist_size(iodata) do
-      size when size <= max_frame_bytes() ->
-        {:ok, iodata}
+      size when size <= max_value_bytes() ->
+        {:ok, {:parts, iodata, if(ending == [], do: :nothing, else: :deadline)}}
 
       size ->
-        text = "a message of #{size} bytes is over the limit of #{max_frame_bytes()} bytes"
+        text = "a message of #{size} bytes is over the limit of #{max_value_bytes()} bytes"
         {:error, %Error{code: :too_large, message: text}}
     end
   end
@@ -97,6 +128,27 @@ defmodule Graphport.Wire.Messages do
       {:ok, [first | _] = messages} when is_list(first) -> batch(messages, [])
       {:ok, _other} -> malformed("expected a message [name, …] or a batch of messages")
       {:error, _error} = failed -> failed
+    end
+  end
+
+  @doc """
+  The one message that came in parts.
+
+  Errors as `parse_frame/1`; also `bad_message` for what must not come in parts.
+  """
+  @spec parse_parts(binary) :: {:ok, incoming} | {:error, Error.t()}
+  def parse_parts(bytes) do
+    with {:ok, value} <- Decoder.decode(bytes) do
+      case message(value) do
+        {:malformed, text} ->
+          malformed(text)
+
+        message when elem(message, 0) in [:part, :ready, :credit, :pong] ->
+          malformed("#{elem(message, 0)} in parts")
+
+        message ->
+          {:ok, message}
+      end
     end
   end
 
@@ -150,8 +202,13 @@ defmodule Graphport.Wire.Messages do
        when is_integer(version) and is_integer(pid),
        do: {:ready, facts}
 
+  defp message(["part", transfer, seq, last, bytes])
+       when is_id(transfer) and is_id(seq) and is_boolean(last) and is_binary(bytes) and
+              byte_size(bytes) <= max_part_bytes(),
+       do: {:part, transfer, seq, last, bytes}
+
   defp message([name | _fields])
-       when name in ~w(node_stream node_event demand_complete demand_error credit reply error pong log ready),
+       when name in ~w(node_stream node_event demand_complete demand_error credit reply error pong log ready part),
        do: wrong_fields(name)
 
   defp message([name | _fields]) when is_binary(name), do: {:unknown, name}

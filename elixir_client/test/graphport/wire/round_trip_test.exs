@@ -125,11 +125,27 @@ defmodule Graphport.Wire.RoundTripTest do
       assert {:ok, ~U[2026-01-01 08:00:00.000000Z]} = read(write(zoned))
     end
 
-    test "refuses messages over the limit of a frame" do
-      assert {:error, %Error{code: :too_large}} =
-               Messages.open(1, 2, %{"x" => String.duplicate("x", 1_048_576)})
+    test "has messages over 256 KiB go in parts, and refuses those over the limit" do
+      assert {:ok, frame} = Messages.open(1, 2, %{"x" => String.duplicate("x", 262_127)})
+      assert :erlang.iolist_size(frame) == 262_144
+      assert {:ok, {:parts, bytes, :nothing}} = Messages.open(1, 2, %{"x" => String.duplicate("x", 262_128)})
+      assert :erlang.iolist_size(bytes) == 262_145
 
-      assert {:ok, _frame} = Messages.open(1, 2, %{"x" => String.duplicate("x", 1_048_500)})
+      big = %{"x" => String.duplicate("x", 300_000)}
+      assert {:ok, {:parts, _bytes, :nothing}} = Messages.demand_async(1, 2, "n", big)
+
+      assert {:ok, {:parts, bytes, :deadline}} =
+               Messages.demand_async(1, 2, "n", Map.put(big, "deadline_ms", 5))
+
+      assert {:ok, ["demand_async", 1, 2, "n", %{"deadline_ms" => 7} = options]} =
+               read(IO.iodata_to_binary([bytes | Messages.deadline(7)]))
+
+      assert Map.delete(options, "deadline_ms") == big
+
+      # 256 times the same binary: no memory is needed for what is refused.
+      too_large = %{"x" => List.duplicate(String.duplicate("x", 1_048_576), 256)}
+      assert {:error, %Error{code: :too_large}} = Messages.open(1, 2, too_large)
+      assert {:error, %Error{code: :too_large}} = Messages.demand_async(1, 2, "n", too_large)
       assert {:error, %Error{code: :unencodable_value}} = Messages.demand_async(1, 2, <<255>>, %{})
     end
 

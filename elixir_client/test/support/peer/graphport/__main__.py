@@ -10,12 +10,16 @@ import signal
 import struct
 import sys
 import time
+import zlib
 
-frames = read = 0
+frames = read = credited = 0
 cancels, closes, opens, credits, grants = [], [], [], [], []
 waiting = []  # (demand, node, list, how many) of demands that wait for a list to grow
 silent = {}
 counting = {}  # demand -> [node, next chunk, how many, how many may be sent]
+uploads = {}  # transfer -> bytes so far
+paused = []  # frames that are kept until a demand "resume"
+PART = 262_144
 
 
 def pack(v):
@@ -79,18 +83,81 @@ def say(*message):
     write(pack(list(message)))
 
 
+def parts(transfer, packed, piece=PART):
+    pieces = [packed[at : at + piece] for at in range(0, len(packed), piece)]
+    return [pack(["part", transfer, n, n == len(pieces) - 1, bytes(p)]) for n, p in enumerate(pieces)]
+
+
+def whole(demand, node, outputs):
+    meta = {"revision": 1, "us": 1, "ran": 0, "cached": False, "skipped": False}
+    return pack(["demand_complete", demand, node, outputs, meta])
+
+
 def exactly(n):
-    data = b""
+    data = bytearray()
     while len(data) < n:
         more = os.read(3, n - len(data))
         if not more:
             os._exit(0)
         data += more
-    return data
+    return bytes(data)
 
 
 def complete(demand, node, outputs):
-    say("demand_complete", demand, node, outputs, {"revision": 1, "us": 1, "ran": 0, "cached": False, "skipped": False})
+    write(whole(demand, node, outputs))
+
+
+def in_parts(demand, node, kind, rest):
+    """Messages in parts, whole or broken."""
+    big = "x" * 600_000
+    packed = whole(demand, node, {"data": big})
+    frames = parts(demand, packed)
+    if kind == "whole":
+        frames = parts(demand, whole(demand, node, {"data": "x" * int(rest)}))
+    elif kind == "paused":
+        paused.extend(frames[1:])
+        frames = frames[:1]
+    elif kind == "order":
+        frames = []
+        for n in range(3):
+            frames += parts(demand, pack(["node_stream", demand, node, "p", f"{n}" * 3_000_000]))
+            frames += [pack(["node_stream", demand, node, port, f"small {n}"]) for port in "pq"]
+        frames += parts(demand, packed) if rest == "big" else [whole(demand, node, {})]
+    elif kind == "abandoned":
+        error = {"code": "cancelled", "message": "cancelled"}
+        frames = [*frames[:1], pack(["demand_error", demand, node, error])]
+    elif kind == "log":
+        frames = [*parts(demand, pack(["log", "error", "peer", "l" * 300_000, {}])), whole(demand, node, {})]
+    elif kind == "skipped_part":
+        frames = [frames[0], *frames[2:]]
+    elif kind == "repeated_part":
+        frames = [frames[0], frames[0]]
+    elif kind == "no_first_part":
+        frames = frames[1:]
+    elif kind == "long_part":
+        frames = parts(demand, packed, PART + 1)
+    elif kind == "too_large":
+        frames = (pack(["part", demand, n, False, b"\0" * PART]) for n in range(1_025))
+    elif kind == "too_many":
+        frames = [pack(["part", d, 0, False, b"\x95"]) for d in silent]
+    elif kind == "forbidden":
+        frames = parts(demand, pack(["pong", 1]))
+    elif kind == "nested":
+        frames = parts(demand, pack(["part", demand, 0, True, packed[:1000]]))
+    elif kind == "batch":
+        frames = parts(demand, pack([["demand_complete", demand, node, {}, {}]]))
+    elif kind == "other_demand":
+        frames = parts(demand, whole(min(silent), "silent", {}))
+    elif kind == "malformed":
+        frames = parts(demand, pack(["demand_complete", demand, node, big]))
+    elif kind == "garbage":
+        frames = parts(demand, packed[:-1])
+    elif kind == "faults_first":
+        frames = [*parts(demand, packed[:-1]), whole(demand, node, {"after": "the fault"})]
+    for frame in frames:
+        write(frame)
+    if kind == "whole_then_dies":
+        os._exit(7)
 
 
 def count(demand):
@@ -150,6 +217,16 @@ def demand(demand, session, node, options):
     elif word == "chunks_then":
         say("node_stream", demand, "x", "a", "first")
         say("demand_error", demand, node, {"code": rest, "message": "as told"})
+    elif word == "parts":
+        in_parts(demand, node, *f"{rest}:".split(":")[:2])
+    elif word == "resume":
+        while paused:
+            write(paused.pop(0))
+        complete(demand, node, {})
+    elif word == "sizes":
+        values = [(p, v) for ports in options.get("inputs", {}).values() for p, v in ports.items()]
+        ports = {p: [len(v), zlib.crc32(v if isinstance(v, bytes) else v.encode())] for p, v in values}
+        complete(demand, node, {"ports": ports, "deadline_ms": options.get("deadline_ms"), "uploads": len(uploads)})
     elif word in ("silent", "deaf"):
         silent[demand] = node
     elif word == "late":
@@ -207,9 +284,18 @@ def handle(message):
         say("reply", message[1], None)
     elif name == "demand_async":
         demand(*message[1:])
+    elif name == "part":
+        _, transfer, seq, last, data = message
+        if seq == 0:
+            uploads[transfer] = bytearray()
+        if transfer in uploads:
+            uploads[transfer] += data
+            if last:
+                handle(unpack(bytes(uploads.pop(transfer)))[0])
     elif name == "cancel":
         cancels.append(message[1])
         counting.pop(message[1], None)
+        uploads.pop(message[1], None)
         node = silent.get(message[1], "deaf")
         if not node.startswith("deaf"):
             say("demand_error", message[1], node, {"code": "cancelled", "message": "cancelled"})
@@ -236,5 +322,6 @@ while True:
     for entry in [w for w in waiting if len(w[2]) >= w[3]]:
         waiting.remove(entry)
         complete(entry[0], entry[1], {"ids": list(entry[2])})
-    if frames % 16 == 0:
+    if frames % 16 == 0 or read - credited >= PART:
+        credited = read
         say("credit", frames, read)
