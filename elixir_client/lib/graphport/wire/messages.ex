@@ -124,7 +124,7 @@ defmodule Graphport.Wire.Messages do
   @spec parse_frame(binary) :: {:ok, [incoming]} | {:error, Error.t()}
   def parse_frame(frame) do
     case Decoder.decode(frame) do
-      {:ok, [name | _] = message} when is_binary(name) -> batch([message], [])
+      {:ok, [name | _] = message} when is_binary(name) -> [message] |> batch([]) |> bytes_only(frame)
       {:ok, [first | _] = messages} when is_list(first) -> batch(messages, [])
       {:ok, _other} -> malformed("expected a message [name, …] or a batch of messages")
       {:error, _error} = failed -> failed
@@ -151,6 +151,18 @@ defmodule Graphport.Wire.Messages do
       end
     end
   end
+
+  # The decoder makes the same term of text and bytes. A part ends with its bytes, so their header says what they are.
+  defp bytes_only({:ok, [{:part, _transfer, _seq, _last, bytes}]} = parsed, frame) do
+    size = byte_size(bytes)
+    ends? = fn header -> binary_part(frame, byte_size(frame) - size, -byte_size(header)) == header end
+
+    if ends?.(<<0xC6, size::32>>) or ends?.(<<0xC5, size::16>>) or ends?.(<<0xC4, size::8>>),
+      do: parsed,
+      else: malformed("part of text instead of bytes")
+  end
+
+  defp bytes_only(parsed, _frame), do: parsed
 
   defp batch([message | rest], out) do
     case message(message) do

@@ -101,3 +101,18 @@ async def tells(ctx: RunContext, n: int = 2) -> dict[str, int]:
         ctx.progress((number + 1) / n, f"step {number + 1}")
         await asyncio.sleep(0)
     return {"value": n}
+
+
+@node(outputs={"value": bytes}, effect="volatile")
+def zeros(size: int = 0) -> bytes:
+    """As many bytes as asked for."""
+    return bytes(size)
+
+
+@node(outputs={"text": str}, stream=True, effect="volatile")
+async def long_chunks(ctx: RunContext, size: int = 1_000_000) -> dict[str, str]:
+    """Streams long and short texts in turn."""
+    for letter in "abc":
+        await ctx.stream("text", letter * size)
+        await ctx.stream("text", letter.upper())
+    return {"text": "done"}
