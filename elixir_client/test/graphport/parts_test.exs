@@ -116,7 +116,7 @@ defmodule Graphport.PartsTest do
       %{session: session, name: name, os_pid: os_pid} = context
       receiver = spawn(fn -> receive do: (:end -> :ok) end)
       signal(os_pid, "STOP")
-      options = [inputs: %{"n" => %{"a" => bytes(8_000_000)}}, to: receiver]
+      options = [inputs: %{"n" => %{"a" => bytes(8_000_000)}}, to: receiver, timeout: 60_000]
       task = Task.async(fn -> Graphport.demand_async(session, "sizes", options) end)
       eventually(fn -> unread_bytes(name) > 1_500_000 end)
       Process.exit(receiver, :kill)
