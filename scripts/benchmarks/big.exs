@@ -12,7 +12,7 @@ defmodule Bench.Big do
   @graph %{"nodes" => [%{"id" => "take", "type" => "take"}, %{"id" => "give", "type" => "give"}], "edges" => []}
 
   def run(build) do
-    options = [name: Bench.Graphs, nodes: ["big_nodes"], python_path: [__DIR__]]
+    options = [name: Bench.Graphs, nodes: ["big_nodes"], python_path: [Path.join(__DIR__, "nodes")]]
     {:ok, _} = Supervisor.start_link([{Graphport, options}], strategy: :one_for_one)
     session = Graphport.open!(Bench.Graphs, @graph)
     targets = [{:graphport, session} | peers(Path.join(build, "echo"))]

@@ -112,6 +112,20 @@ defmodule Graphport.PartsTest do
       assert {:ok, %{"uploads" => 0}} = Graphport.demand(session, "sizes")
     end
 
+    test "is cancelled by another process: it ends early, as cancelled", context do
+      %{session: session, name: name, os_pid: os_pid, instance: instance} = context
+      signal(os_pid, "STOP")
+      options = [inputs: %{"n" => %{"a" => bytes(200_000_000)}}, timeout: 60_000]
+      task = Task.async(fn -> Graphport.demand(session, "sizes", options) end)
+      eventually(fn -> unread_bytes(name) > 1_500_000 end)
+      [row] = :ets.tab2list(instance.demands)
+      :ok = Graphport.cancel(%Graphport.Demand{ref: elem(row, 0), node: "sizes", session: session})
+      signal(os_pid, "CONT")
+      assert {:error, %Error{code: :cancelled}} = Task.await(task)
+      assert {:ok, %{"uploads" => 0}} = Graphport.demand(session, "sizes")
+      assert {:ok, %{open_demands: 0, os_pid: ^os_pid}} = Graphport.info(name)
+    end
+
     test "whose receiver dies is not written to its end", context do
       %{session: session, name: name, os_pid: os_pid} = context
       receiver = spawn(fn -> receive do: (:end -> :ok) end)
@@ -264,6 +278,21 @@ defmodule Graphport.PartsTest do
         assert {:ok, %{}} = Graphport.demand(session, "echo")
         assert mailbox() == []
       end
+    end
+
+    test "whose process is killed is an error, and the work is cancelled", context do
+      %{session: session, instance: instance, os_pid: os_pid} = context
+      {:ok, demand} = Graphport.demand_async(session, "parts:paused")
+      eventually(fn -> map_size(engine_state(instance).transfers) == 1 end)
+      [%{parts: {process, 1, 262_144}}] = Map.values(engine_state(instance).transfers)
+      Process.exit(process, :kill)
+      assert_receive {:demand_error, "parts:paused", %Error{code: :internal_error}}, 5_000
+      assert {:ok, %{"ids" => [id]}} = Graphport.demand(session, "cancels:1")
+      assert id == demand.ref
+      assert {:ok, %{}} = Graphport.demand(session, "resume")
+      assert engine_state(instance).transfers == %{}
+      assert {:ok, %{os_pid: ^os_pid}} = Graphport.info(session.instance)
+      assert mailbox() == []
     end
 
     test "goes with an owner that is killed", %{session: session, instance: instance} do

@@ -84,9 +84,14 @@ defmodule Graphport.Instance.Transfers do
     case transfers do
       %{^id => %{decoding: ^process} = entry} -> {:ok, put(transfers, id, %{entry | decoding: nil})}
       %{^id => %{parts: {^process, _next, _size}} = entry} -> {:ok, put(transfers, id, %{entry | parts: nil})}
+      %{^id => entry} -> lost(transfers, id, entry, :queue.member({:whole, process}, entry.held))
       _other -> :unknown
     end
   end
+
+  # One that was killed by somebody else: without its message, what follows is of no use.
+  defp lost(transfers, id, entry, true), do: {:ok, put(transfers, id, abandon(entry))}
+  defp lost(_transfers, _id, _entry, false), do: :unknown
 
   @doc "The next message that was kept back, if it is its turn. A whole whose turn it is gets decoded."
   @spec next(t, Messages.id()) :: {:message, Messages.incoming(), t} | {:none, t}

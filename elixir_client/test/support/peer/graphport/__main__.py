@@ -295,7 +295,8 @@ def handle(message):
     elif name == "cancel":
         cancels.append(message[1])
         counting.pop(message[1], None)
-        uploads.pop(message[1], None)
+        if uploads.pop(message[1], None) is not None:
+            say("demand_error", message[1], "", {"code": "cancelled", "message": "cancelled"})
         node = silent.get(message[1], "deaf")
         if not node.startswith("deaf"):
             say("demand_error", message[1], node, {"code": "cancelled", "message": "cancelled"})
