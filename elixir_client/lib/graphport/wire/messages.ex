@@ -45,7 +45,7 @@ defmodule Graphport.Wire.Messages do
   @doc "Loads a graph as a session."
   @spec open(id, id, map) :: {:ok, outgoing} | {:error, Error.t()}
   def open(req, session, graph) do
-    with {:ok, iodata} <- Encoder.encode(["open", req, session, graph, %{}]), do: sized(iodata, [])
+    with {:ok, iodata} <- Encoder.encode(["open", req, session, graph, %{}]), do: sized(iodata)
   end
 
   @spec close(id, id) :: iodata
@@ -65,7 +65,7 @@ defmodule Graphport.Wire.Messages do
         sized([head, node, Encoder.map_header(map_size(options)), rest, @deadline_key], deadline(left))
 
       options ->
-        sized([head, node | Encoder.encode!(options)], [])
+        sized([head, node | Encoder.encode!(options)])
     end
   catch
     {:unencodable, text} -> {:error, %Error{code: :unencodable_value, message: text}}
@@ -101,18 +101,25 @@ defmodule Graphport.Wire.Messages do
   @spec credit(non_neg_integer, non_neg_integer) :: iodata
   def credit(frames, bytes), do: Encoder.encode!(["credit", frames, bytes])
 
-  defp sized(iodata, ending) do
-    case :erlang.iolist_size(iodata) + :erlang.iolist_size(ending) do
-      size when size <= max_part_bytes() ->
-        {:ok, [iodata | ending]}
-
-      size when size <= max_value_bytes() ->
-        {:ok, {:parts, iodata, if(ending == [], do: :nothing, else: :deadline)}}
-
-      size ->
-        text = "a message of #{size} bytes is over the limit of #{max_value_bytes()} bytes"
-        {:error, %Error{code: :too_large, message: text}}
+  defp sized(iodata) do
+    case :erlang.iolist_size(iodata) do
+      size when size <= max_part_bytes() -> {:ok, iodata}
+      size -> long(size, {:parts, iodata, :nothing})
     end
+  end
+
+  defp sized(iodata, deadline) do
+    case :erlang.iolist_size(iodata) + byte_size(deadline) do
+      size when size <= max_part_bytes() -> {:ok, [iodata | deadline]}
+      size -> long(size, {:parts, iodata, :deadline})
+    end
+  end
+
+  defp long(size, parts) when size <= max_value_bytes(), do: {:ok, parts}
+
+  defp long(size, _parts) do
+    text = "a message of #{size} bytes is over the limit of #{max_value_bytes()} bytes"
+    {:error, %Error{code: :too_large, message: text}}
   end
 
   @doc """
