@@ -5,8 +5,11 @@ defmodule Graphport.Query do
 
   alias Graphport.{Caller, Error, Instance}
   alias Graphport.Instance.{Demands, Janitor}
-  alias Graphport.Port.Writer
+  alias Graphport.Port.{Parts, Writer}
   alias Graphport.Wire.Messages
+
+  # A question in parts, without a deadline: how long each of them may wait.
+  @stall_ms 5_000
 
   @spec nodes(atom, map) :: {:ok, [map]} | {:error, Error.t()}
   def nodes(name, options) do
@@ -39,8 +42,10 @@ defmodule Graphport.Query do
       Demands.insert(instance, Demands.row(id, ref, {:ref, ref}, self(), nil, false, epoch))
       Janitor.watch(instance, self())
 
-      with {:error, reason} <- Writer.write(port, credit, frame, :normal, deadline),
+      with {:error, reason} <- write(instance, port, credit, frame, id, deadline),
            {:ok, _row} <- Demands.take(instance, id) do
+        # The engine may have parts of it.
+        Janitor.cancel(instance, id, epoch)
         {:error, not_written(reason)}
       else
         # Written, or the row was taken by whoever answers.
@@ -48,6 +53,14 @@ defmodule Graphport.Query do
       end
     end
   end
+
+  defp write(instance, port, credit, {:parts, _bytes, _ending} = parts, id, deadline) do
+    wanted? = fn -> Demands.open?(instance, id) end
+    Parts.write(port, credit, parts, %{id: id, wanted?: wanted?, deadline: deadline, stall_ms: @stall_ms})
+  end
+
+  defp write(_instance, port, credit, frame, _id, deadline),
+    do: Writer.write(port, credit, frame, :normal, deadline)
 
   defp pipe(instance) do
     case Instance.pipe(instance) do

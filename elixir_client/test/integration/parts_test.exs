@@ -73,6 +73,18 @@ defmodule Graphport.Integration.PartsTest do
     assert Enum.join(chunks) == Enum.join(long)
   end
 
+  test "long chunks pass a stream that grants one by one", %{session: session} do
+    text = session |> Graphport.stream("long-chunks", window: 1) |> Enum.join()
+    long = for letter <- ["a", "b", "c"], do: String.duplicate(letter, 1_000_000) <> String.upcase(letter)
+    assert text == Enum.join(long)
+  end
+
+  test "a question may be long, and its answer", %{name: name} do
+    type = String.duplicate("no such type ", 30_000)
+    assert {:error, %Error{code: :unknown_type}} = Graphport.nodes(name, type: type)
+    assert {:ok, %{open_demands: 0}} = Graphport.info(name)
+  end
+
   test "twenty callers at once get their own", %{session: session} do
     1..20
     |> Enum.map(fn n ->

@@ -92,8 +92,10 @@ defmodule Graphport.Wire.Messages do
   def grant(demand, n), do: Encoder.encode!(["grant", demand, n])
 
   @doc "Asks for facts."
-  @spec query(id, String.t(), map) :: {:ok, iodata} | {:error, Error.t()}
-  def query(req, what, args), do: encode(["query", req, what, args])
+  @spec query(id, String.t(), map) :: {:ok, outgoing} | {:error, Error.t()}
+  def query(req, what, args) do
+    with {:ok, iodata} <- Encoder.encode(["query", req, what, args]), do: sized(iodata)
+  end
 
   @spec ping(integer) :: iodata
   def ping(token), do: Encoder.encode!(["ping", token])
