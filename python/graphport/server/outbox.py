@@ -1,6 +1,6 @@
 """Everything the engine sends: packs messages, joins them into frames once per wake-up, keeps to the BEAM's window.
 
-While the window is shut, or much is to be sent at once, text chunks of one stream are joined; nothing is dropped and the
+While the window is shut, or much waits to be sent, text chunks of one stream are joined; nothing is dropped and the
 order within a demand stays.
 Is the evaluator's sink. Called by `connection`, `logs` and the evaluator, on the loop's thread only.
 """
