@@ -163,8 +163,8 @@ defmodule Graphport do
   #{Options.docs(:demand_async)}
   """
   @spec demand_async(Session.t(), Demand.target(), keyword) :: {:ok, Demand.t()} | {:error, Error.t()}
-  def demand_async(%Session{} = session, node, options \\ []),
-    do: Caller.demand_async(session, target!(node), Options.validate!(:demand_async, options))
+  def demand_async(session, node, options \\ []),
+    do: Caller.demand_async(session!(session), target!(node), Options.validate!(:demand_async, options))
 
   @doc """
   Demands the outputs of a node, or of several, and waits for them.
@@ -179,8 +179,8 @@ defmodule Graphport do
   #{Options.docs(:demand)}
   """
   @spec demand(Session.t(), Demand.target(), keyword) :: {:ok, outputs} | {:error, Error.t()}
-  def demand(%Session{} = session, node, options \\ []),
-    do: Caller.demand(session, target!(node), Options.validate!(:demand, options))
+  def demand(session, node, options \\ []),
+    do: Caller.demand(session!(session), target!(node), Options.validate!(:demand, options))
 
   @doc "Like `demand/3`, but returns the outputs or raises the `Graphport.Error`."
   @spec demand!(Session.t(), Demand.target(), keyword) :: outputs
@@ -206,8 +206,8 @@ defmodule Graphport do
   #{Options.docs(:stream)}
   """
   @spec stream(Session.t(), Demand.target(), keyword) :: Enumerable.t()
-  def stream(%Session{} = session, node, options \\ []),
-    do: DemandStream.new(session, target!(node), Options.validate!(:stream, options))
+  def stream(session, node, options \\ []),
+    do: DemandStream.new(session!(session), target!(node), Options.validate!(:stream, options))
 
   @doc """
   Asks for the end of a demand. Its last message is then `:cancelled`, or its outputs if they came first.
@@ -262,6 +262,11 @@ defmodule Graphport do
 
   defp engine_facts([{_index, :down, error}]),
     do: %{status: :down, error: error, os_pid: nil, version: nil, unread_frames: 0, unread_bytes: 0}
+
+  defp session!(%Session{} = session), do: session
+
+  defp session!(other),
+    do: raise(ArgumentError, "expected a session from Graphport.open/3, got: #{inspect(other)}")
 
   defp target!(node) when is_binary(node), do: node
 

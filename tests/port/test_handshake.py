@@ -90,6 +90,7 @@ def test_nodes_that_cannot_be_loaded_are_told_to_the_client(tmp_path: Path, sour
 
         assert error[1] is None
         assert error[2]["code"] == "invalid_nodes"
+        assert "'broken_nodes'" in error[2]["message"]
         assert engine.wait() == 66
 
 

@@ -38,7 +38,7 @@ defmodule Graphport.Caller do
 
       try do
         case start(instance, session, node, options, {ref, {:ref, ref}, self()}) do
-          {:ok, id} -> await(instance, id, ref, deadline)
+          {:ok, id} -> await(instance, id, node, ref, deadline)
           {:error, _error} = failed -> failed
         end
       after
@@ -88,22 +88,23 @@ defmodule Graphport.Caller do
     end
   end
 
-  @spec deadline_exceeded() :: Error.t()
-  def deadline_exceeded, do: Error.new(:deadline_exceeded, "the deadline passed before the demand was done")
+  @spec deadline_exceeded(target) :: Error.t()
+  def deadline_exceeded(node),
+    do: error(node, Error.new(:deadline_exceeded, "the deadline passed before the demand was done"))
 
-  defp await(instance, id, ref, deadline) do
+  defp await(instance, id, node, ref, deadline) do
     receive do
       {^ref, message} ->
         answer(message)
 
       {:DOWN, ^ref, :process, _table, _reason} ->
-        {:error, Error.new(:engine_down, "the Graphport instance ended")}
+        {:error, error(node, Error.new(:engine_down, "the Graphport instance ended"))}
     after
       patience(deadline) ->
         case abandon(instance, id) do
-          :ok -> {:error, deadline_exceeded()}
+          :ok -> {:error, deadline_exceeded(node)}
           # Somebody took it: the answer is here, or on its way.
-          :gone -> await(instance, id, ref, :infinity)
+          :gone -> await(instance, id, node, ref, :infinity)
         end
     end
   end

@@ -37,6 +37,7 @@ defmodule Graphport.DemandStream do
         %{
           instance: instance,
           id: id,
+          node: node,
           ref: ref,
           consumer: self(),
           give_up_at: Writer.deadline(Caller.patience(deadline)),
@@ -103,7 +104,7 @@ defmodule Graphport.DemandStream do
   defp waited(state) do
     cond do
       Writer.left_ms(state.give_up_at) != 0 -> next(state)
-      abandon(state) == :ok -> raise Caller.deadline_exceeded()
+      abandon(state) == :ok -> raise Caller.deadline_exceeded(state.node)
       # Somebody took the row: the last message is here, or on its way.
       true -> next(%{state | give_up_at: :infinity})
     end

@@ -54,6 +54,7 @@ defmodule Graphport.Error do
     :undeclared_output,
     :unencodable_value,
     :unknown,
+    :unknown_instance,
     :unknown_node,
     :unknown_session,
     :unknown_type

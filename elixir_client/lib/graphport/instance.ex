@@ -54,7 +54,7 @@ defmodule Graphport.Instance do
   @spec fetch(atom) :: {:ok, t} | {:error, Error.t()}
   def fetch(name) do
     case :persistent_term.get({__MODULE__, name}, nil) do
-      nil -> {:error, Error.new(:engine_down, "no Graphport instance named #{inspect(name)} is running")}
+      nil -> {:error, Error.new(:unknown_instance, "no Graphport instance named #{inspect(name)} is running")}
       instance -> {:ok, instance}
     end
   end

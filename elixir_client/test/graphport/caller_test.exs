@@ -39,7 +39,9 @@ defmodule Graphport.CallerTest do
     end
 
     test "ends with its time-out, cancels the work and leaves nothing behind", %{session: session, name: name} do
-      assert {:error, %Error{code: :deadline_exceeded}} = Graphport.demand(session, "deaf", timeout: 50)
+      assert {:error, %Error{code: :deadline_exceeded, node_id: "deaf"}} =
+               Graphport.demand(session, "deaf", timeout: 50)
+
       assert {:ok, %{"ids" => [_id]}} = Graphport.demand(session, "cancels:1")
       assert {:error, %Error{code: :deadline_exceeded}} = Graphport.demand(session, "late:400", timeout: 50)
       assert {:ok, _outputs} = Graphport.demand(session, "echo")
@@ -123,6 +125,18 @@ defmodule Graphport.CallerTest do
       assert {:error, %Error{code: :too_large}} = Graphport.demand_async(session, "echo", inputs: big)
       assert {:error, %Error{code: :too_large}} = Graphport.demand(session, "echo", inputs: big)
       assert {:ok, %{open_demands: 0}} = Graphport.info(name)
+    end
+
+    test "raises for what is no session or no node id, with a sentence", %{session: session} do
+      for demand <- [&Graphport.demand/2, &Graphport.demand!/2, &Graphport.demand_async/2] do
+        assert_raise ArgumentError, ~r/expected a node id, .*got: :echo/, fn ->
+          demand.(session, :echo)
+        end
+
+        assert_raise ArgumentError, ~r/expected a session from Graphport.open\/3/, fn ->
+          demand.(:s, "echo")
+        end
+      end
     end
 
     test "raises for bad options in the caller", %{session: session} do

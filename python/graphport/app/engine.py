@@ -131,7 +131,7 @@ def load_catalogue(node_modules: Sequence[str]) -> Catalogue:
             module = importlib.import_module(name)
         except GraphportError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # whatever the module does while it is imported
             raise LookupFailed(
                 f"the module {name!r} of node types could not be imported: {type(error).__name__}: {error}",
                 code="invalid_nodes",

@@ -12,7 +12,7 @@
 
 A code is what programs compare; a message is what a person reads. Nothing matches an error by its text.
 `CODES` is the one list: the wire vectors export it and both languages test that theirs is equal.
-Codes that only the BEAM makes (`engine_down`, `overloaded` …) stand in the same list.
+Codes that only the BEAM makes (`engine_down`, `unknown_instance` …) stand in the same list.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ CODES: Final[dict[str, str]] = {
     "undeclared_output": "A node returned an output that it does not declare.",
     "unencodable_value": "A value has no form on the wire.",
     "unknown": "An error code that this version does not know.",
+    "unknown_instance": "No instance of that name runs in this BEAM.",
     "unknown_node": "The session's graph has no node of that id.",
     "unknown_session": "No session of that id is open.",
     "unknown_type": "No node type of that name is installed.",

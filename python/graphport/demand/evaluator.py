@@ -309,7 +309,7 @@ def _unknown_node(node: str, graph: CompiledGraph) -> LookupFailed:
 
     near = get_close_matches(node, graph.index, 1) if len(graph.index) <= 10_000 else []
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return LookupFailed(f"the graph has no node {node!r}{hint}", code="unknown_node")
+    return LookupFailed(f"the graph has no node {node!r}{hint}", code="unknown_node", node_id=node)
 
 
 def _given(inputs: Mapping[str, dict[str, Any]], plan: Plan, graph: CompiledGraph) -> dict[int, dict[str, Any]]:

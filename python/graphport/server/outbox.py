@@ -30,6 +30,8 @@ _LARGEST_TEXT: Final = 30_000
 _SHOWN_NAME: Final = 1_000
 # More messages than this in one wake-up are a backlog: text is then joined, which is many times as fast for both sides.
 _BACKLOG_MESSAGES: Final = 16
+_SHOWN_TEXT: Final = 4_096
+_SHOWN_TRACEBACK: Final = 16_384
 
 
 class Outbox:
@@ -314,17 +316,27 @@ class Outbox:
 
 
 def fault(error: GraphportError) -> dict[str, Any]:
-    """An error as it travels; what does not fit or cannot be packed is left out rather than lost altogether."""
+    """An error as it travels; what does not fit or cannot be packed is cut or left out rather than all of it lost."""
     fields = error.to_wire()
-    try:
-        small = len(messages.error(None, fields)) < PART_BYTES // 2
-    except WireError:
-        small = False
-    if small:
+    if _travels(fields):
         return fields
-    kept: dict[str, Any] = {name: fields[name] for name in ("code", "node_id", "exception") if name in fields}
-    text = str(fields["message"]).encode("utf-8", "replace").decode()
-    return {**kept, "message": text[:10_000]}
+    # A lone surrogate in a text, an exception of megabytes, or details that are no plain data.
+    for name, value in fields.items():
+        if isinstance(value, str):
+            # Of a traceback the end is what counts.
+            cut = value[-_SHOWN_TRACEBACK:] if name == "traceback" else value[:_SHOWN_TEXT]
+            fields[name] = cut.encode("utf-8", "backslashreplace").decode()
+    for name in ("details", "traceback"):
+        if not _travels(fields):
+            fields.pop(name, None)
+    return fields
+
+
+def _travels(fields: dict[str, Any]) -> bool:
+    try:
+        return len(messages.error(None, fields)) < PART_BYTES // 2
+    except WireError:
+        return False
 
 
 def _named(error: WireError, node: Target, outputs: dict[str, Any]) -> WireError:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.support.wire import Wire
 
-from graphport.core.errors import LookupFailed, WireError
+from graphport.core.errors import LookupFailed, NodeError, WireError
 from graphport.server.outbox import CONGESTED_BYTES, Outbox
 from graphport.wire import messages
 from graphport.wire.limits import MAX_VALUE_BYTES, READ_WINDOW_BYTES
@@ -220,3 +220,25 @@ async def test_an_error_that_is_too_large_or_cannot_travel_is_told_in_short() ->
     assert [(row[0], row[1], row[3]["code"]) for row in wire.messages] == [
         ("demand_error", number, "unknown_node") for number in (1, 2, 3, 4)
     ]
+
+
+async def test_a_text_that_cannot_travel_costs_an_error_nothing_else() -> None:
+    wire = Wire()
+    box = Outbox(asyncio.get_running_loop(), wire)
+    fields = {"node_id": "n", "exception_name": "ValueError", "retry_after_ms": 5, "details": {"a": 1}}
+    box.fail(1, "n", NodeError("bad \ud800", traceback_text="ValueError: bad \ud800", **fields))
+    box.fail(2, "n", NodeError("x" * 3_000_000, traceback_text="a line\n" * 200_000 + "the end", **fields))
+    box.flush()
+
+    bad, long = (row[3] for row in wire.messages)
+    assert bad == {
+        "code": "node_failed",
+        "message": "bad \\ud800",
+        "node_id": "n",
+        "exception": "ValueError",
+        "traceback": "ValueError: bad \\ud800",
+        "retry_after_ms": 5,
+        "details": {"a": 1},
+    }
+    assert long.keys() == bad.keys()
+    assert long["traceback"].endswith("the end")

@@ -147,6 +147,10 @@ defmodule Graphport.Instance.Engine do
     decoding = for({process, _id} <- Transfers.stop(state.transfers), do: process) ++ Map.keys(state.ending)
     await_decoding(decoding, Writer.deadline(@decoding_grace_ms))
     Demands.fail_all(state.instance, :all, error)
+  rescue
+    # The supervisor was killed, and the tables may be gone. The port closes with its owner.
+    error in ArgumentError ->
+      if :ets.info(state.instance.demands) != :undefined, do: reraise(error, __STACKTRACE__)
   end
 
   # -- routing ---------------------------------------------------------------------------------------------------

@@ -119,11 +119,18 @@ defmodule Graphport.Instance.SessionServer do
     if args.owner != :none, do: Process.monitor(args.owner)
 
     # request: {id, wire session, epoch, port, credit} of the `open` under way; waiting: who asked for the route;
-    # closing: who waits for the answer to `close`; deaths: engines that ended, one after the other, while loading it.
-    Map.merge(args, %{route: nil, request: nil, waiting: [], closing: nil, awaiting: false, deaths: 0})
+    # closing: who waits for the answer to `close`, if it was sent; deaths: engines that ended, one after the other,
+    # while loading it.
+    Map.merge(args, %{route: nil, request: nil, waiting: [], closing: [], awaiting: false, deaths: 0})
   end
 
+  # Being closed: a late caller must not bring the route back, a second one only waits with the first.
   @impl GenServer
+  def handle_call(:route, _from, %{closing: [_ | _]} = state), do: {:reply, closed(), state}
+
+  def handle_call(:close, from, %{closing: [_ | _]} = state),
+    do: {:noreply, %{state | closing: [from | state.closing]}}
+
   def handle_call(:route, from, state) do
     case Instance.pipe(state.instance) do
       {epoch, _port, _credit} when state.route != nil and elem(state.route, 3) == epoch ->
@@ -141,12 +148,16 @@ defmodule Graphport.Instance.SessionServer do
   def handle_call(:close, from, state) do
     :ets.delete(state.instance.routes, state.id)
     free_name(state)
-    answer(state, {:error, Error.new(:unknown_session, "the session was closed")})
-    state = %{state | waiting: [], closing: from}
+    answer(state, closed())
+    state = %{state | waiting: [], closing: [from]}
 
     case send_close(state) do
-      {:ok, id} -> {:noreply, %{state | request: {id, nil, nil, nil, nil}}, @close_timeout_ms}
-      :not_loaded -> {:stop, :normal, :ok, state}
+      {:ok, id} ->
+        Process.send_after(self(), :close_timeout, @close_timeout_ms)
+        {:noreply, %{state | request: {id, nil, nil, nil, nil}}}
+
+      :not_loaded ->
+        {:stop, :normal, :ok, state}
     end
   end
 
@@ -156,11 +167,11 @@ defmodule Graphport.Instance.SessionServer do
   # The answer to `open`, or to `close`, or the end of the epoch.
   @impl GenServer
   def handle_info({id, answer}, %{request: {id, wire_id, epoch, port, credit}} = state) do
-    if state.closing do
-      GenServer.reply(state.closing, :ok)
-      {:stop, :normal, %{state | route: nil}}
-    else
+    if state.closing == [] do
       opened(answer, {state.id, self(), wire_id, epoch, port, credit}, %{state | request: nil})
+    else
+      Enum.each(state.closing, &GenServer.reply(&1, :ok))
+      {:stop, :normal, %{state | route: nil}}
     end
   end
 
@@ -170,16 +181,18 @@ defmodule Graphport.Instance.SessionServer do
 
   # Only the owner is monitored.
   def handle_info({:DOWN, _monitor, :process, _owner, _reason}, state), do: {:stop, :normal, state}
-  def handle_info(:timeout, %{closing: from} = state) when from != nil, do: {:stop, :normal, state}
+  def handle_info(:close_timeout, state), do: {:stop, :normal, state}
   def handle_info(_late, state), do: {:noreply, state}
 
   @impl GenServer
   def terminate(_reason, state) do
     :ets.delete(state.instance.routes, state.id)
     free_name(state)
-    answer(state, {:error, Error.new(:unknown_session, "the session was closed")})
-    if state.closing == nil, do: send_close(state)
+    answer(state, closed())
+    if state.closing == [], do: send_close(state)
   end
+
+  defp closed, do: {:error, Error.new(:unknown_session, "the session was closed")}
 
   # Before anybody is told that the session is closed: they may open the next one of that name at once.
   defp free_name(%{name: nil}), do: :ok
@@ -298,7 +311,7 @@ defmodule Graphport.Instance.SessionServer do
   defp send_close(state, wire_id, epoch, port, credit) do
     request = System.unique_integer([:positive])
 
-    if state.closing,
+    if state.closing != [],
       do:
         Demands.insert(
           state.instance,

@@ -6,7 +6,7 @@ defmodule Graphport.Instance.Supervisor do
   @moduledoc false
   use Supervisor
 
-  alias Graphport.{Error, Instance}
+  alias Graphport.{Aside, Error, Instance}
   alias Graphport.Instance.{Engine, Janitor, LogRelay, Table}
   alias Graphport.Port.Python
 
@@ -18,7 +18,7 @@ defmodule Graphport.Instance.Supervisor do
   def start_link(options) do
     with {:ok, executable} <- Python.find(options.python, options.python_path),
          {:ok, pid} <- Supervisor.start_link(__MODULE__, settings(options, executable), name: options.name) do
-      case await(options) do
+      case await(options, pid) do
         :ok -> {:ok, pid}
         {:error, _error} = failed -> stop(pid, failed)
       end
@@ -51,28 +51,43 @@ defmodule Graphport.Instance.Supervisor do
     }
   end
 
-  # In a task, so that no late message stays in the mailbox of whoever starts the instance.
-  defp await(options) do
-    task =
-      Task.async(fn ->
-        {:ok, instance} = Instance.fetch(options.name)
-        Engine.await(instance)
+  defp await(options, supervisor) do
+    wait = fn -> await_engine(options.name, supervisor) end
 
-        receive do
-          {:engine_up, _epoch} -> :ok
-          {:engine_failed, error} -> {:error, error}
-        end
-      end)
-
-    case Task.yield(task, options.start_timeout + @start_grace_ms) || Task.shutdown(task, :brutal_kill) do
+    case Aside.run(wait, options.start_timeout + @start_grace_ms) do
       {:ok, result} -> result
+      {:exit, reason} -> ended(reason)
       nil -> {:error, Error.new(:engine_down, "the engine was not ready within #{options.start_timeout} ms")}
     end
+  end
+
+  defp await_engine(name, supervisor) do
+    monitor = Process.monitor(supervisor)
+    with {:ok, instance} <- Instance.fetch(name), do: Engine.await(instance)
+
+    receive do
+      {:engine_up, _epoch} -> :ok
+      {:engine_failed, error} -> {:error, error}
+      {:DOWN, ^monitor, :process, _supervisor, reason} -> ended(reason)
+    end
+  end
+
+  defp ended(reason) do
+    text = "the instance ended before its engine was up: #{Exception.format_exit(reason)}"
+    {:error, Error.new(:engine_down, text)}
   end
 
   defp stop(pid, failed) do
     Process.unlink(pid)
     Supervisor.stop(pid, :shutdown)
     failed
+  catch
+    # It had ended by itself: the news must not stay in the mailbox.
+    :exit, _gone ->
+      receive do
+        {:EXIT, ^pid, _reason} -> failed
+      after
+        0 -> failed
+      end
   end
 end

@@ -4,7 +4,7 @@ defmodule Graphport.Port.Python do
   # Runs in the process that starts the instance; blocks for some tens of milliseconds.
   @moduledoc false
 
-  alias Graphport.Error
+  alias Graphport.{Aside, Error}
 
   @probe "import sys, importlib.util as u; s = u.find_spec('graphport'); " <>
            "print(sys.executable); print('yes' if s and s.origin else 'no'); print(sys.version_info[:2] >= (3, 11))"
@@ -56,9 +56,7 @@ defmodule Graphport.Port.Python do
   end
 
   defp probe(path, from, python_path) do
-    task = Task.async(fn -> run(path, python_path) end)
-
-    case Task.yield(task, @probe_timeout_ms) || Task.shutdown(task, :brutal_kill) do
+    case Aside.run(fn -> run(path, python_path) end, @probe_timeout_ms) do
       {:ok, {:ok, [executable, "yes", "True"]}} ->
         {:ok, executable}
 
@@ -73,6 +71,9 @@ defmodule Graphport.Port.Python do
 
       {:ok, {:error, reason}} ->
         not_found("#{from} cannot be run: #{reason}")
+
+      {:exit, reason} ->
+        not_found("#{from} cannot be run: #{Exception.format_exit(reason)}")
 
       nil ->
         not_found("#{from} did not answer within #{@probe_timeout_ms} ms")

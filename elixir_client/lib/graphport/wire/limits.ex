@@ -11,7 +11,7 @@ defmodule Graphport.Wire.Limits do
   defmacro max_part_bytes, do: 262_144
   defmacro max_transfers, do: 1_024
   # Levels of lists and maps: what a sender makes, and what a reader takes.
-  defmacro max_depth_written, do: 500
+  defmacro max_depth_written, do: 1_000
   defmacro max_depth_read, do: 10_000
   # Tuples and sets within one another, as written.
   defmacro max_nested_exts, do: 8

@@ -20,7 +20,7 @@ defmodule Graphport.Instance.EngineTest do
 
       assert text =~ "exit status 3"
       assert text =~ "no such luck"
-      assert {:error, %Error{code: :engine_down}} = Graphport.info(name)
+      assert {:error, %Error{code: :unknown_instance}} = Graphport.info(name)
     end
 
     test "gives the engine's own error", %{name: name} do
@@ -55,6 +55,27 @@ defmodule Graphport.Instance.EngineTest do
                Graphport.start_link(name: name, python: "/bin/cat")
 
       assert text =~ "no Python"
+    end
+
+    test "is an error, and leaves nothing, if waiting for the engine fails or the instance ends", %{
+      name: name
+    } do
+      for whom <- [:waiting, :instance] do
+        me = self()
+
+        spawn(fn ->
+          Process.flag(:trap_exit, true)
+          result = Graphport.start_link(peer_options(name, nodes: ["never_ready"]))
+          send(me, {:started, result, mailbox()})
+        end)
+
+        eventually(fn -> waiting_for(name) != nil end)
+        Process.exit(if(whom == :instance, do: Process.whereis(name), else: waiting_for(name)), :kill)
+        assert_receive {:started, {:error, %Error{code: :engine_down, message: text}}, []}, 10_000
+        assert text =~ "killed"
+        eventually(fn -> Process.whereis(name) == nil end)
+        assert {:error, %Error{code: :unknown_instance}} = Graphport.info(name)
+      end
     end
 
     test "leaves nothing in the mailbox of whoever starts it", %{name: name} do
@@ -168,6 +189,27 @@ defmodule Graphport.Instance.EngineTest do
       assert :ok = Graphport.close(session)
     end
 
+    test "by killing its supervisor also ends its demands and its process, and logs no fault", %{name: name} do
+      log =
+        capture_log(fn ->
+          {:ok, supervisor} = Graphport.start_link(peer_options(name))
+          {:ok, session} = Graphport.open(name, %{})
+          {:ok, %{os_pid: os_pid}} = Graphport.info(name)
+          {:ok, _demand} = Graphport.demand_async(session, "silent")
+          {:ok, instance} = Instance.fetch(name)
+          owners = for pid <- [instance.table, Process.whereis(instance.engine)], do: Process.monitor(pid)
+          Process.unlink(supervisor)
+          Process.exit(supervisor, :kill)
+          assert_receive {:demand_error, "silent", %Error{code: :shutting_down}}, 5_000
+          for owner <- owners, do: assert_receive({:DOWN, ^owner, :process, _pid, :killed}, 5_000)
+          eventually(fn -> not os_alive?(os_pid) end)
+          assert mailbox() == []
+        end)
+
+      refute log =~ "ArgumentError"
+      refute log =~ "badarg"
+    end
+
     test "kills an engine that is stopped in its tracks", %{name: name} do
       start_peer(name)
       {:ok, session} = Graphport.open(name, %{})
@@ -201,5 +243,13 @@ defmodule Graphport.Instance.EngineTest do
       assert text =~ "error logger=some.logger.nobody.knows os_pid=#{os_pid} a line from the engine"
       assert_raise ArgumentError, fn -> String.to_existing_atom("key_that_is_" <> "no_atom") end
     end
+  end
+
+  # The process that waits for the engine monitors the instance's supervisor, as nobody else does.
+  defp waiting_for(name) do
+    with pid when is_pid(pid) <- Process.whereis(name),
+         {:monitored_by, [waiting | _]} <- Process.info(pid, :monitored_by),
+         do: waiting,
+         else: (_not_yet -> nil)
   end
 end

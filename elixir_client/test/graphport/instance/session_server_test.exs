@@ -2,7 +2,8 @@ defmodule Graphport.Instance.SessionServerTest do
   # Sessions: loading, closing, their owner's death, loading anew.
   use Graphport.Case, async: true
 
-  alias Graphport.{Error, Session}
+  alias Graphport.{Error, Instance, Session}
+  alias Graphport.Instance.SessionServer
 
   setup %{name: name} do
     start_peer(name)
@@ -40,7 +41,7 @@ defmodule Graphport.Instance.SessionServerTest do
   end
 
   test "an instance that does not run is an error", %{name: name} do
-    assert {:error, %Error{code: :engine_down, message: text}} = Graphport.open(:"#{name} other", %{})
+    assert {:error, %Error{code: :unknown_instance, message: text}} = Graphport.open(:"#{name} other", %{})
     assert text =~ "no Graphport instance"
   end
 
@@ -59,6 +60,24 @@ defmodule Graphport.Instance.SessionServerTest do
     assert {:error, %Error{code: :unknown_session}} = Graphport.demand(session, "echo")
     assert {:error, %Error{code: :unknown_session}} = Graphport.demand_async(session, "echo")
     assert mailbox() == []
+  end
+
+  test "a session that is being closed gives nobody its route, and closes once", %{name: name} do
+    {:ok, session} = Graphport.open(name, %{"deaf_to_close" => true})
+    {:ok, other} = Graphport.open(name, %{})
+    {:ok, instance} = Instance.fetch(name)
+    first = Task.async(fn -> Graphport.close(session) end)
+    second = Task.async(fn -> Graphport.close(session) end)
+    eventually(fn -> length(:sys.get_state(session.pid).closing) == 2 end)
+
+    assert {:error, %Error{code: :unknown_session}} = SessionServer.route(session, 5_000)
+    assert {:error, %Error{code: :unknown_session, node_id: nil}} = Graphport.demand_async(session, "echo")
+    assert :ets.lookup(instance.routes, session.id) == []
+
+    assert {:ok, %{"ids" => [_one]}} = Graphport.demand(other, "closes:1")
+    {:ok, _outputs} = Graphport.demand(other, "answer_closes")
+    assert [:ok, :ok] = Task.await_many([first, second])
+    assert {:ok, %{"ids" => [_one]}} = Graphport.demand(other, "closes:1")
   end
 
   test "a session closes when its owner ends, unless it has none", %{name: name} do

@@ -111,7 +111,7 @@ defmodule Graphport.Wire.RoundTripTest do
             {1..2, "a struct of Range"},
             {MapSet.new([[1]]), "a set with a list"},
             {~N[-0001-01-01 00:00:00], "not with this value"},
-            {Enum.reduce(1..500, [], fn _, inner -> [inner] end), "deeper than 500"},
+            {Enum.reduce(1..1_000, [], fn _, inner -> [inner] end), "deeper than 1000"},
             {Enum.reduce(1..8, {}, fn _, inner -> {inner} end), "deeper than 8"}
           ] do
         assert {:error, %Error{code: :unencodable_value, message: message}} = Encoder.encode(term)

@@ -20,6 +20,8 @@ counting = {}  # demand -> [node, next chunk, how many, how many may be sent]
 uploads = {}  # transfer -> bytes so far
 paused = []  # frames that are kept until a demand "resume"
 PART = 262_144
+deaf = set()  # sessions whose `close` is answered only when a demand of `answer_closes` says so
+unanswered = []
 
 
 def pack(v):
@@ -253,6 +255,10 @@ def demand(demand, session, node, options):
         complete(demand, node, {})
     elif word == "error":
         say("demand_error", demand, node, {"code": rest, "message": "as told", "node_id": "inner", "details": {"a": 1}})
+    elif word == "answer_closes":
+        for request in unanswered:
+            say("reply", request, None)
+        complete(demand, node, {})
     elif word in ("cancels", "closes", "opens", "credits", "grants"):
         lists = {"cancels": cancels, "closes": closes, "opens": opens, "credits": credits, "grants": grants}
         waiting.append((demand, node, lists[word], int(rest)))
@@ -275,13 +281,18 @@ def handle(message):
         say("error", message[1], {"code": message[3]["error"], "message": "no", "details": {"faults": []}})
     elif name == "open":
         opens.append(message[2])
+        if message[3].get("deaf_to_close"):
+            deaf.add(message[2])
         if message[3].get("die"):
             os._exit(9)
         if not message[3].get("silent"):
             say("reply", message[1], {"revision": 1, "nodes": 0, "sinks": []})
     elif name == "close":
         closes.append(message[2])
-        say("reply", message[1], None)
+        if message[2] in deaf:
+            unanswered.append(message[1])
+        else:
+            say("reply", message[1], None)
     elif name == "demand_async":
         demand(*message[1:])
     elif name == "part":
