@@ -252,7 +252,15 @@ defmodule Graphport do
 
       {:ok, Map.merge(counts, engine_facts(:ets.lookup(instance.engines, 0)))}
     end
+  rescue
+    # Its tables are gone.
+    ArgumentError -> stopping(name)
+  catch
+    :exit, _gone -> stopping(name)
   end
+
+  defp stopping(name),
+    do: {:error, Error.new(:shutting_down, "the Graphport instance #{inspect(name)} is stopping")}
 
   defp engine_facts([{_index, :up, _epoch, _port, credit, facts}]) do
     {frames, bytes} = Credit.unread(credit)

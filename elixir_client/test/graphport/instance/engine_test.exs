@@ -65,7 +65,7 @@ defmodule Graphport.Instance.EngineTest do
 
         spawn(fn ->
           Process.flag(:trap_exit, true)
-          result = Graphport.start_link(peer_options(name, nodes: ["never_ready"]))
+          result = Graphport.start_link(peer_options(name, nodes: ["mute"]))
           send(me, {:started, result, mailbox()})
         end)
 
@@ -74,7 +74,7 @@ defmodule Graphport.Instance.EngineTest do
         assert_receive {:started, {:error, %Error{code: :engine_down, message: text}}, []}, 10_000
         assert text =~ "killed"
         eventually(fn -> Process.whereis(name) == nil end)
-        assert {:error, %Error{code: :unknown_instance}} = Graphport.info(name)
+        eventually(fn -> match?({:error, %Error{code: :unknown_instance}}, Graphport.info(name)) end)
       end
     end
 

@@ -183,6 +183,8 @@ def start(mode):
     if mode == "refuses":
         say("error", None, {"code": "invalid_nodes", "message": "no module named refuses"})
         os._exit(1)
+    if mode == "mute":
+        return  # never ready either, but ends with its pipe
     if mode == "never_ready":
         while True:
             time.sleep(60)
