@@ -4,7 +4,7 @@ defmodule Graphport.Integration.EngineTest do
 
   import ExUnit.CaptureLog
 
-  alias Graphport.Error
+  alias Graphport.{Error, LogHandler}
   alias Graphport.Port.OsProcess
 
   setup context do
@@ -225,10 +225,7 @@ defmodule Graphport.Integration.EngineTest do
 
   test "what nodes log and print reaches Logger", %{name: name} do
     session = Graphport.open!(name, one("logs", %{text: "a-word-to-look-for"}))
-    me = self()
-    handler = :"#{name} handler"
-    :ok = :logger.add_handler(handler, __MODULE__.Handler, %{config: %{to: me}})
-    on_exit(fn -> :logger.remove_handler(handler) end)
+    LogHandler.attach(name)
 
     capture_log(fn ->
       assert {:ok, %{}} = Graphport.demand(session, "n")
@@ -255,13 +252,4 @@ defmodule Graphport.Integration.EngineTest do
 
     eventually(fn -> match?({:ok, %{open_sessions: 0, open_demands: 0}}, Graphport.info(name)) end)
   end
-end
-
-defmodule Graphport.Integration.EngineTest.Handler do
-  @moduledoc false
-  # A Logger handler that sends what it gets to a test.
-  def log(%{level: level, msg: {:string, text}, meta: meta}, %{config: %{to: pid}}),
-    do: send(pid, {:log, level, IO.chardata_to_string(text), meta})
-
-  def log(_event, _config), do: :ok
 end

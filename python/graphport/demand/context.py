@@ -15,6 +15,8 @@ from graphport.core.errors import DemandStopped, InferenceError, NodeError
 from graphport.demand.ready_queue import TURN_S
 
 if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
     from graphport.demand.evaluator import Evaluator
     from graphport.demand.flight import Flight
     from graphport.graph.compile import CompiledNode
@@ -22,6 +24,14 @@ if TYPE_CHECKING:
 
 # Longer texts of `progress` are cut.
 _WORDS_CHARACTERS: Final = 1_000
+
+
+class _NodeLog(logging.LoggerAdapter[logging.Logger]):
+    """Says which node logs, beside what the node itself gives as `extra`."""
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        kwargs["extra"] = {**(kwargs.get("extra") or {}), **(self.extra or {})}
+        return msg, kwargs
 
 
 class _Context:
@@ -48,7 +58,7 @@ class _Context:
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
         logger = logging.getLogger(f"graphport.node.{self.node_type}")
-        return logging.LoggerAdapter(logger, {"graphport": {"node_id": self.node_id}})
+        return _NodeLog(logger, {"graphport": {"node_id": self.node_id}})
 
     def service(self, name: str) -> Any:
         try:

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from graphport.core.errors import GraphportError, NodeError
 
 if TYPE_CHECKING:
     from graphport.graph.compile import CompiledNode
+
+
+# Of an exception's text, in a message.
+_SHOWN_CHARACTERS: Final = 2_000
 
 
 def checked(node: CompiledNode, returned: Any) -> dict[str, Any]:
@@ -55,6 +59,10 @@ def failure(node: CompiledNode, raised: BaseException) -> GraphportError:
         text = str(raised)
     except Exception:  # foreign code like the node itself
         text = ""
+    # One line: the whole text stands in the traceback.
+    text = " ".join(text[: 2 * _SHOWN_CHARACTERS].split())
+    if len(text) > _SHOWN_CHARACTERS:
+        text = text[: _SHOWN_CHARACTERS - 1] + "…"
     error = NodeError(
         f"node {node.id!r} ({node.type.spec.type}) raised {name}" + (f": {text}" if text else ""),
         code="node_failed",

@@ -113,6 +113,7 @@ class NodeThreads:
         self._work: queue.SimpleQueue[tuple[Flight, dict[str, Any]]] = queue.SimpleQueue()
         self._threads = 0
         self._outstanding = 0
+        self._pid = os.getpid()
 
     def submit(self, flight: Flight, inputs: dict[str, Any]) -> None:
         """Run a flight's node on a thread, as soon as one is free. Loop's thread only."""
@@ -154,6 +155,8 @@ class NodeThreads:
                 continue
             flight.begun = True
             deliver = flight.call(inputs)
+            if os.getpid() != self._pid:
+                os._exit(0)  # the node forked, and this is the child: its answer is nobody's
             self.mailbox.post(self._came_back, flight, deliver)
             del flight, inputs, deliver
 

@@ -30,6 +30,10 @@ _READ_BYTES: Final = 65_536
 # Names of loggers and threads, paths: what is longer is cut.
 _NAME_CHARACTERS: Final = 255
 _MESSAGE_BYTES: Final = 65_536
+# A line without its end waits so long for the rest.
+_SETTLE_S: Final = 0.2
+# What every record has; anything else came as `extra`.
+_RECORD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "graphport"}
 _LEVELS: Final = (
     (logging.CRITICAL, "critical"),
     (logging.ERROR, "error"),
@@ -51,7 +55,7 @@ class LogOutlet:
         self._pending_bytes = 0
         self._dropped = 0
         self._woken = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def put(self, level: str, logger: str, text: str, meta: dict[str, Any] | None = None) -> None:
         """Queue one line, or count it as dropped. Never blocks for long; any thread."""
@@ -119,21 +123,61 @@ class _RecordHandler(logging.Handler):
             _write_raw(2, f"{record.levelname} {record.name}: {self.format(record)}\n".encode("utf-8", "replace"))
             return
         level = next((name for limit, name in _LEVELS if record.levelno >= limit), "debug")
-        extra = getattr(record, "graphport", None)
-        meta = {"thread": record.threadName, "line": record.lineno, "file": record.pathname}
-        if isinstance(extra, dict):
-            meta |= {key: value for key, value in extra.items() if isinstance(value, str | int | float)}
+        meta = {key: value for key, value in vars(record).items() if key not in _RECORD_FIELDS and _is_plain(value)}
+        meta |= {"thread": record.threadName, "line": record.lineno, "file": record.pathname}
+        ours = getattr(record, "graphport", None)
+        if isinstance(ours, dict):
+            meta |= {key: value for key, value in ours.items() if _is_plain(value)}
         self._outlet.put(level, record.name, self.format(record), meta)
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, str | int | float)
+
+
+class _Lines:
+    """Makes log lines of what comes in pieces; a line that gets no end is passed on after a moment."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, outlet: LogOutlet, level: str, name: str) -> None:
+        self._loop = loop
+        self._outlet, self._level, self._name = outlet, level, name
+        self._lock = threading.RLock()
+        self._unfinished = b""
+        self._waiting = False
+
+    def add(self, data: bytes) -> None:
+        """Any thread."""
+        with self._lock:
+            *lines, self._unfinished = (self._unfinished + data).split(b"\n")
+            if len(self._unfinished) > _LINE_BYTES:
+                lines.append(self._unfinished)
+                self._unfinished = b""
+            for line in lines:
+                self._put(line)
+            if not self._unfinished or self._waiting:
+                return
+            self._waiting = True
+        with contextlib.suppress(RuntimeError):  # the loop has closed
+            self._loop.call_soon_threadsafe(self._loop.call_later, _SETTLE_S, self.finish)
+
+    def finish(self) -> None:
+        """Pass on a last line without its end."""
+        with self._lock:
+            self._waiting = False
+            unfinished, self._unfinished = self._unfinished, b""
+            if unfinished:
+                self._put(unfinished)
+
+    def _put(self, line: bytes) -> None:
+        self._outlet.put(self._level, self._name, line.decode("utf-8", "replace"))
 
 
 class _PrintedStream(io.RawIOBase):
     """What `sys.stdout` and `sys.stderr` write to: whole lines become log lines."""
 
-    def __init__(self, outlet: LogOutlet, level: str, name: str, fd: int) -> None:
+    def __init__(self, lines: _Lines, fd: int) -> None:
         super().__init__()
-        self._outlet, self._level, self._name, self._fd = outlet, level, name, fd
-        self._lock = threading.Lock()
-        self._unfinished = b""
+        self._lines, self._fd = lines, fd
         self._pid = os.getpid()
 
     def writable(self) -> bool:
@@ -144,22 +188,11 @@ class _PrintedStream(io.RawIOBase):
 
     def write(self, data: Any) -> int:
         chunk = bytes(data)
-        if os.getpid() != self._pid:
+        if os.getpid() == self._pid:
+            self._lines.add(chunk)
+        else:
             _write_raw(self._fd, chunk)  # a forked child: our loop is not there to pass lines on, the fd is
-            return len(chunk)
-        with self._lock:
-            *lines, self._unfinished = (self._unfinished + chunk).split(b"\n")
-            if len(self._unfinished) > _LINE_BYTES:
-                lines.append(self._unfinished)
-                self._unfinished = b""
-            for line in lines:
-                self._outlet.put(self._level, self._name, line.decode("utf-8", "replace"))
         return len(chunk)
-
-    def finish(self) -> None:
-        """Pass on a last line without its end."""
-        if self._unfinished:
-            self.write(b"\n")
 
 
 def _write_raw(fd: int, data: bytes) -> None:
@@ -170,25 +203,19 @@ def _write_raw(fd: int, data: bytes) -> None:
 class _CapturedPipe:
     """Reads what was written to fd 1 or 2 itself."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, outlet: LogOutlet, level: str, name: str, fd: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, lines: _Lines, fd: int) -> None:
         self._loop = loop
-        self._outlet, self._level, self._name, self._fd = outlet, level, name, fd
-        self._unfinished = b""
+        self._lines, self._fd = lines, fd
 
     def readable(self) -> None:
         try:
             data = os.read(self._fd, _READ_BYTES)
         except BlockingIOError:
             return
-        if not data:
+        if data:
+            self._lines.add(data)
+        else:
             self._loop.remove_reader(self._fd)  # the node's code has closed fd 1 or 2: there is no other writer
-            return
-        *lines, self._unfinished = (self._unfinished + data).split(b"\n")
-        if len(self._unfinished) > _LINE_BYTES:
-            lines.append(self._unfinished)
-            self._unfinished = b""
-        for line in lines:
-            self._outlet.put(self._level, self._name, line.decode("utf-8", "replace"))
 
 
 class LogCapture:
@@ -202,13 +229,15 @@ class LogCapture:
         logging.captureWarnings(True)
         for chatty in _CHATTY:
             logging.getLogger(chatty).setLevel(logging.WARNING)
-        self._streams: list[_PrintedStream] = []
+        self._lines: list[_Lines] = []
         for fd, attribute, level in ((1, "stdout", "info"), (2, "stderr", "warning")):
-            raw = _PrintedStream(outlet, level, attribute, fd)
-            self._streams.append(raw)
-            stream = io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8", errors="replace", line_buffering=True)
+            printed, written = (_Lines(loop, outlet, level, attribute) for _ in range(2))
+            self._lines += [printed, written]
+            raw = _PrintedStream(printed, fd)
+            # Unbuffered, as with `python -u`: nothing waits in a buffer that a forked child would have too.
+            stream = io.TextIOWrapper(raw, encoding="utf-8", errors="replace", write_through=True)  # type: ignore[type-var]
             setattr(sys, attribute, stream)
-            pipe = _CapturedPipe(loop, outlet, level, attribute, captured[fd - 1])
+            pipe = _CapturedPipe(loop, written, captured[fd - 1])
             loop.add_reader(captured[fd - 1], pipe.readable)
 
     def finish(self) -> None:
@@ -216,5 +245,5 @@ class LogCapture:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):  # the user's code may have put anything there
                 stream.flush()
-        for raw in self._streams:
-            raw.finish()
+        for lines in self._lines:
+            lines.finish()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import threading
 from typing import TYPE_CHECKING, Any
 
 from graphport.server.connection import EXIT_CLEAN, Connection
@@ -43,6 +45,7 @@ async def serve(
         The exit status for the process.
     """
     loop = asyncio.get_running_loop()
+    _end_forks_of(loop)
     transport = ThreadTransport(loop, wire, at_end=end_soon) if stdio else PipeTransport(loop, wire)
     outbox = Outbox(loop, transport)
     logs = LogCapture(loop, LogOutlet(loop, outbox), captured)
@@ -70,6 +73,17 @@ async def serve(
     if code != EXIT_CLEAN:
         await _drained(transport)
     return code
+
+
+def _end_forks_of(loop: asyncio.AbstractEventLoop) -> None:
+    """A child that a node forked on the loop's thread must not go on as a second engine when the node returns."""
+    thread = threading.get_ident()
+
+    def in_child() -> None:
+        if threading.get_ident() == thread and loop.is_running():
+            loop.call_soon(os._exit, 0)
+
+    os.register_at_fork(after_in_child=in_child)
 
 
 async def _drained(transport: PipeTransport | ThreadTransport) -> None:

@@ -172,6 +172,7 @@ async def test_what_does_not_exist_is_named() -> None:
         assert answer.code == "unknown_node"
         assert "echo-1" in str(answer.error), "it suggests what was meant"
         answer = await b.demand("echo-1", inputs={"nobody": {"x": 1}})
+        assert answer.error is not None
         assert (answer.code, answer.error.node_id) == ("unknown_node", "nobody"), "not the demanded one"
         assert await b.fails("echo-1", inputs={"echo-1": {"y": 1}}) == "invalid_input"
         assert not calls

@@ -28,10 +28,17 @@ class Box:
     def __init__(self) -> None:
         self.congested = False
         self.logs: list[Any] = []
+        self._came = asyncio.Event()
 
     def send(self, packed: bytes) -> None:
         assert len(packed) <= MAX_FRAME_BYTES
         self.logs.append(unpack(packed)[1:])
+        self._came.set()
+
+    async def until(self, count: int) -> None:
+        while len(self.logs) < count:
+            self._came.clear()
+            await self._came.wait()
 
     def texts(self) -> list[str]:
         return [row[2] for row in self.logs]
@@ -142,6 +149,31 @@ async def test_prints_are_cut_into_lines_and_the_last_one_needs_no_end(
         ("info", "stdout", "two"),
         ("warning", "stderr", "err"),
     ]
+
+
+async def test_a_line_without_its_end_is_told_after_a_moment(
+    captured: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    captured.take_over(monkeypatch)
+    sys.stdout.write("50 %")
+    os.write(captured.err, b"from C")
+    await captured.box.until(2)
+    sys.stdout.write("done\n")
+    await captured.settle()
+
+    assert sorted(captured.box.texts()[:2]) == ["50 %", "from C"]
+    assert captured.box.texts()[2:] == ["done"]
+
+
+async def test_what_a_record_was_given_as_extra_travels_with_it(captured: Captured) -> None:
+    given = {"order": 7, "ok": True, "thing": object(), "graphport": {"node_id": "n"}}
+    logging.getLogger("x").error("failed", extra=given)
+    await captured.settle()
+
+    (level, logger, text, meta) = captured.box.logs[0]
+    assert (level, logger, text) == ("error", "x", "failed")
+    assert meta.keys() == {"order", "ok", "node_id", "thread", "line", "file"}
+    assert (meta["order"], meta["ok"], meta["node_id"]) == (7, True, "n")
 
 
 async def test_bytes_on_the_descriptors_are_logged_even_if_they_are_no_text(captured: Captured) -> None:

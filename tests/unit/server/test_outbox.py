@@ -225,7 +225,7 @@ async def test_an_error_that_is_too_large_or_cannot_travel_is_told_in_short() ->
 async def test_a_text_that_cannot_travel_costs_an_error_nothing_else() -> None:
     wire = Wire()
     box = Outbox(asyncio.get_running_loop(), wire)
-    fields = {"node_id": "n", "exception_name": "ValueError", "retry_after_ms": 5, "details": {"a": 1}}
+    fields: dict[str, Any] = {"node_id": "n", "exception_name": "ValueError", "retry_after_ms": 5, "details": {"a": 1}}
     box.fail(1, "n", NodeError("bad \ud800", traceback_text="ValueError: bad \ud800", **fields))
     box.fail(2, "n", NodeError("x" * 3_000_000, traceback_text="a line\n" * 200_000 + "the end", **fields))
     box.flush()

@@ -1,7 +1,13 @@
 """Node types of the Elixir integration tests, written as a user writes them."""
 
 import asyncio
+import ctypes
+import logging
+import os
+import subprocess
+import sys
 import time
+import warnings
 from typing import Any
 
 from graphport import RunContext, ThreadRunContext, node
@@ -116,3 +122,109 @@ async def long_chunks(ctx: RunContext, size: int = 1_000_000) -> dict[str, str]:
         await ctx.stream("text", letter * size)
         await ctx.stream("text", letter.upper())
     return {"text": "done"}
+
+
+@node(outputs={"value": str}, effect="volatile")
+def says(way: str, text: str, ctx: ThreadRunContext) -> str:
+    """Says a text in one of the ways there are."""
+    if way == "print without end":
+        print(text, end="")  # noqa: T201
+    elif way == "C":
+        line = f"{text}\n".encode()
+        ctypes.CDLL(None).write(1, line, len(line))
+    elif way == "child":
+        subprocess.run(["/bin/sh", "-c", 'echo "$0"; echo "$0" >&2', text], check=True)
+    elif way == "warning":
+        warnings.warn(text, stacklevel=1)
+    elif way == "extra":
+        ctx.log.error(text, extra={"order_id": 7})
+    else:
+        logging.getLogger("shop.orders").log(getattr(logging, way.upper()), text)
+    return text
+
+
+@node(outputs={"text": str}, stream=True, effect="volatile")
+async def floods(way: str, ctx: RunContext) -> dict[str, str]:
+    """Writes 10 MB in the middle of a stream, and lets nobody read meanwhile."""
+    await ctx.stream("text", "before ")
+    line = b"x" * 1_023 + b"\n"
+    for _ in range(10_240):
+        if way == "stderr":
+            sys.stderr.write(line.decode())
+        else:
+            ctypes.CDLL(None).write(2, line, len(line))
+    await ctx.stream("text", "after")
+    return {"text": "done"}
+
+
+@node(outputs={"value": int}, effect="volatile")
+def forks(then: str) -> int:
+    """Forks a child that lives on, or that goes on as if it were the node; returns its process id."""
+    child = os.fork()
+    if child or then == "returns":
+        return child
+    try:
+        os.write(1, b"the child writes\n")
+        print("the child prints", flush=True)  # noqa: T201
+        for fd in range(3, 64):
+            try:
+                os.write(fd, b"\xff\xff\xff\xff")
+            except OSError:
+                continue
+        time.sleep(1_000)
+    finally:
+        os._exit(0)
+
+
+@node(outputs={"value": int}, effect="volatile")
+async def forks_the_loop() -> int:
+    """Forks a child on the thread of the event loop; both return."""
+    return os.fork()
+
+
+@node(outputs={"value": int}, effect="volatile")
+def spawns() -> int:
+    """Starts a program that inherits every descriptor it can, and lives on; returns its process id."""
+    return subprocess.Popen(["sleep", "1000"], close_fds=False).pid
+
+
+def deeper(levels: int) -> list[Any]:
+    """Lists within lists."""
+    made: list[Any] = []
+    for _ in range(levels - 1):
+        made = [made]
+    return made
+
+
+@node(outputs={"value": Any}, effect="volatile")
+def gives(what: str) -> Any:
+    """Values of every unwelcome kind."""
+    return {
+        "nan": lambda: [float("nan"), float("inf"), float("-inf")],
+        "big": lambda: -(2**200),
+        "deep": lambda: deeper(990),
+        "too deep": lambda: deeper(10_000),
+        "surrogate": lambda: "\ud800",
+        "object": object,
+        "circle": lambda: (circle := [], circle.append(circle))[0],
+        "300 MB": lambda: "x" * 300_000_000,
+        "new words": lambda: {f"never an atom {os.getpid()}": "nor this"},
+    }[what]()
+
+
+@node(outputs={"value": float}, effect="volatile")
+async def number(value: float) -> float:
+    """Takes numbers only."""
+    return value
+
+
+@node(outputs={"value": Any}, effect="volatile")
+def fails(how: str) -> Any:
+    """Raises what is hard to tell."""
+    if how == "lines":
+        raise ValueError("first line\n  second line")
+    if how == "surrogate":
+        raise ValueError("bad \ud800 text")
+    if how == "exit":
+        sys.exit(3)
+    raise KeyError
