@@ -51,8 +51,34 @@ def test_any_other_beginning_is_refused(first: Any) -> None:
 @pytest.mark.parametrize("stdio", [False, True], ids=["fds 3 and 4", "stdio"])
 @pytest.mark.parametrize(
     "garbage",
-    [framed(b"\xc1"), framed(b"\x91"), framed(b""), framed(b"\x90\x90"), (1_048_577).to_bytes(4, "big"), b"GET / HTTP"],
-    ids=["no type", "cut", "empty", "two", "too long", "another protocol"],
+    [
+        framed(b"\xc1"),
+        framed(b"\x91"),
+        framed(b""),
+        framed(b"\x90\x90"),
+        (1_048_577).to_bytes(4, "big"),
+        b"GET / HTTP",
+        framed(b"\x92\xa4ping\xa1\xff"),
+        framed(b"\x92\xa4ping\x81\x90\x01"),
+        framed(b"\x92\xa4ping\xd4\x63\x00"),
+        framed(b"\x92\xa4ping" + b"\x91" * 20_000 + b"\x01"),
+        framed(b"\x92\xa4ping\xdd\xff\xff\xff\xff"),
+        framed(b"\x92\xa4ping\xc6\xff\xff\xff\xff"),
+    ],
+    ids=[
+        "no type",
+        "cut",
+        "empty",
+        "two",
+        "too long",
+        "another protocol",
+        "no UTF-8",
+        "a list as key",
+        "unknown extension",
+        "too deep",
+        "4 billion items",
+        "4 billion bytes",
+    ],
 )
 def test_a_frame_that_cannot_be_read_ends_the_conversation(garbage: bytes, stdio: bool) -> None:
     with PortClient(stdio=stdio) as engine:

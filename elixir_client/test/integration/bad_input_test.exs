@@ -2,7 +2,7 @@ defmodule Graphport.Integration.BadInputTest do
   # What no caller and no node should give: each is told with its code, and the same engine goes on.
   use Graphport.Case, async: true
 
-  alias Graphport.Error
+  alias Graphport.{Error, LogHandler}
 
   @types ~w(same gives number text-input)
 
@@ -25,6 +25,7 @@ defmodule Graphport.Integration.BadInputTest do
 
   defp deep(levels), do: Enum.reduce(2..levels, [], fn _level, inner -> [inner] end)
 
+  @tag :slow
   test "300 MB are too_large, either way, and are not kept", %{session: session, os_pid: os_pid} = context do
     text = String.duplicate("x", 300_000_000)
     assert {:error, %Error{code: :too_large}} = same(session, text)
@@ -78,6 +79,7 @@ defmodule Graphport.Integration.BadInputTest do
     assert_goes_on(context)
   end
 
+  @tag :slow
   test "a million ids are refused or ignored", %{session: session, name: name} = context do
     ids = for number <- 1..1_000_000, do: "id-#{number}"
 
@@ -126,6 +128,13 @@ defmodule Graphport.Integration.BadInputTest do
 
     told = Enum.map_join(faults, "\n", & &1["message"])
     for meant <- ~w('text-input' 'first' 'text'), do: assert(told =~ "Did you mean #{meant}?")
+
+    LogHandler.attach(name)
+    node = %{id: "n", type: "number", data: %{value: 1, valeu: 2}}
+    Graphport.open(name, %{nodes: [%{node | data: %{valeu: 2}}], edges: []})
+    assert_receive {:log, :warning, text, %{logger: "graphport.graph"}}, 5_000
+    assert text =~ "node 'n', data 'valeu'"
+    assert text =~ "did you mean 'value'?"
     assert_goes_on(context)
   end
 

@@ -27,7 +27,7 @@ from graphport.graph.port_types import check_value
 from graphport.graph.validate import load_graph
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from graphport.contracts.sink import DemandSink, Target
     from graphport.graph.catalogue import Catalogue
@@ -305,11 +305,16 @@ def _plan(graph: CompiledGraph, node: Target) -> Plan:
 
 
 def _unknown_node(node: str, graph: CompiledGraph) -> LookupFailed:
+    hint = _hint(node, graph.index) if len(graph.index) <= 10_000 else ""
+    return LookupFailed(f"the graph has no node {node!r}{hint}", code="unknown_node", node_id=node)
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
     from difflib import get_close_matches
 
-    near = get_close_matches(node, graph.index, 1) if len(graph.index) <= 10_000 else []
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return LookupFailed(f"the graph has no node {node!r}{hint}", code="unknown_node", node_id=node)
+    # Looking costs time for each character of the name.
+    near = get_close_matches(name, known, 1) if len(name) <= 1_000 else []
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _given(inputs: Mapping[str, dict[str, Any]], plan: Plan, graph: CompiledGraph) -> dict[int, dict[str, Any]]:
@@ -328,9 +333,10 @@ def _given(inputs: Mapping[str, dict[str, Any]], plan: Plan, graph: CompiledGrap
         for name, value in ports.items():
             port = spec.input(name)
             if port is None:
-                known = ", ".join(each.name for each in spec.inputs) or "none"
+                names = [each.name for each in spec.inputs]
+                known = ", ".join(names) or "none"
                 raise NodeError(
-                    f"node {node_id!r} ({spec.type}) has no input {name!r}; it has: {known}",
+                    f"node {node_id!r} ({spec.type}) has no input {name!r}; it has: {known}{_hint(name, names)}",
                     code="invalid_input",
                     node_id=node_id,
                 )

@@ -435,6 +435,7 @@ class Run:
         if self._timer is not None:
             self._timer.cancel()
         self._evaluator.forget(self)
+        self._needs = None  # they know each other: results would stay until the next collection of cycles
         flights, self.flights = self.flights, []
         for flight in flights:
             flight.leave(self)

@@ -6,6 +6,7 @@ loads graphs: the evaluator when a session opens, and the command line.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 _GUESS_AMONG_MOST: Final = 2_000
 _GUESSES_MOST: Final = 20
 _CYCLE_NAMES_MOST: Final = 100
+# How like an input's name a word in `data` must be to be taken for a slip; apps keep words of their own there.
+_SLIP_LIKENESS: Final = 0.8
+_SLIPS_TOLD_MOST: Final = 20
+
+_log = logging.getLogger("graphport.graph")
 
 
 def load_graph(raw: Any, catalogue: Catalogue) -> Graph:
@@ -87,6 +93,7 @@ class _Inspection:
         self._index: dict[str, int] = {}
         self._ports_of_type: dict[str, _Ports | None] = {}
         self._unknown_type_hints: dict[str, str] = {}
+        self._slips: dict[tuple[str, str], str | None] = {}
         self._setting_problems: dict[tuple[str, str], str | None] = {}
         # For each (node, input port): the edges that lead to it.
         self._edges_to: dict[tuple[str, str], list[Edge]] = {}
@@ -203,6 +210,8 @@ class _Inspection:
                 self._look_for_missing_input(node, port)
             for name, value in node.data.items():
                 known = ports.inputs.get(name)
+                if known is None:
+                    self._look_for_slip(node, name, ports)
                 # An edge outranks data, and null counts as not given: neither value would ever be used.
                 if known is None or value is None or (node.id, name) in self._edges_to:
                     continue
@@ -211,6 +220,22 @@ class _Inspection:
                     self._fault("invalid_input", f"Node {node.id!r}, data {name!r}: {problem}.", node.id, name)
             for port in ports.with_setting:
                 self._look_at_setting(node, port)
+
+    def _look_for_slip(self, node: Node, name: str, ports: _Ports) -> None:
+        """Warn of a word in `data` that is nearly an input's name: it is no fault, but has no effect either."""
+        key = (node.type, name)
+        if key in self._slips:
+            return
+        near = get_close_matches(name, ports.inputs, n=1, cutoff=_SLIP_LIKENESS) if len(name) < 100 else []
+        meant = self._slips[key] = near[0] if near and near[0] not in node.data else None
+        if meant is not None and sum(slip is not None for slip in self._slips.values()) <= _SLIPS_TOLD_MOST:
+            _log.warning(
+                "node %r, data %r: %s has no input of that name, so it has no effect; did you mean %r?",
+                node.id,
+                name,
+                node.type,
+                meant,
+            )
 
     def _look_for_missing_input(self, node: Node, port: PortSpec) -> None:
         # After an edge that could not be read nobody knows which port it would have filled.

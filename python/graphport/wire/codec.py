@@ -29,6 +29,8 @@ EXT_TIME: Final = 6
 _MAX_NESTED_EXTS: Final = 8
 # Each level that is read takes some 40 kB of C stack; unbounded, 1 kB of hostile bytes would crash the process.
 _MAX_READ_NESTED_EXTS: Final = 32
+# A packer never gives back the buffer that its largest value needed; after a larger one than this it is replaced.
+_KEPT_BUFFER_BYTES: Final = 4_194_304
 _KEY_TYPES: Final = frozenset({str, int, float, bool, type(None), bytes})
 _CONTAINERS: Final = frozenset({list, tuple, set})
 
@@ -39,16 +41,19 @@ def pack(value: Any) -> bytes:
     Raises:
         WireError: `unencodable_value` if the value, or something in it, has no form on the wire.
     """
+    global _packer
     others_before = _writing.others
     try:
         packed: bytes = _packer.pack(value)
     except WireError:
-        _packer.reset()
+        _packer = _new_packer()
         raise
     except Exception as error:  # values are foreign code: a subclass may raise anything while it is written
         # Mostly lone surrogates, circular or too deep structures, lengths over 2^32.
-        _packer.reset()
+        _packer = _new_packer()
         raise WireError(f"the value has no form on the wire: {_said(error)}", code="unencodable_value") from error
+    if len(packed) > _KEPT_BUFFER_BYTES:
+        _packer = _new_packer()
     if _writing.others != others_before:
         _refuse_unreadable(value)
     return packed
@@ -265,4 +270,4 @@ def _read_naive(value: Any) -> Any:
 
 
 _nested_exts = 0
-_packer: Final = _new_packer()
+_packer = _new_packer()

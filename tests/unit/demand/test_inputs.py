@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -176,3 +178,32 @@ async def test_what_does_not_exist_is_named() -> None:
         assert (answer.code, answer.error.node_id) == ("unknown_node", "nobody"), "not the demanded one"
         assert await b.fails("echo-1", inputs={"echo-1": {"y": 1}}) == "invalid_input"
         assert not calls
+
+
+class Large(list[int]):
+    """A result that can be watched."""
+
+
+async def test_results_go_with_their_demand_and_wait_for_no_collector() -> None:
+    made: list[weakref.ref[Large]] = []
+
+    def make(_inputs: dict[str, Any]) -> dict[str, Any]:
+        value = Large()
+        made.append(weakref.ref(value))
+        return {"value": value}
+
+    calls = Calls()
+    source = calls.inline("large", make, effect="volatile")
+    length = calls.inline("length", lambda inputs: {"value": len(inputs["x"])}, inputs=["x", "y"], effect="volatile")
+    async with bench(source, length) as b:
+        b.open(graph({"s": "large", "n": "length"}, "s.value -> n.x"))
+        gc.collect()
+        gc.disable()
+        try:
+            await b.outputs("n")
+            await b.outputs("n", inputs={"n": {"y": 1}})
+            await b.outputs("n", fresh=True)
+        finally:
+            gc.enable()
+
+        assert [reference() for reference in made] == [None] * 3

@@ -354,3 +354,13 @@ def test_many_faults_take_linear_time() -> None:
     assert len(faults({"nodes": nodes, "edges": edges})) == 40_000
 
     assert time.monotonic() - started < 30
+
+
+def test_a_word_in_data_that_is_nearly_an_input_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    data = {"temperature": 1, "mood": "calm", "mod": "fast", "label": "Mine", "temperatur": 2}
+    load_graph(graph({"a": ("model", data), "b": ("model", data)}), CATALOGUE)
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "node 'a', data 'mod': model has no input of that name, so it has no effect; did you mean 'mode'?"
+    ]
+    assert caplog.records[0].levelname == "WARNING"

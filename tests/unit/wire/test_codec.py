@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import enum
 from collections import OrderedDict, namedtuple
@@ -171,3 +172,15 @@ def test_lists_as_deep_as_the_protocol_promises_are_written_and_read() -> None:
     deep = nested(500, list)
 
     assert codec.pack(codec.unpack(codec.pack(deep))) == codec.pack(deep)
+
+
+def test_a_large_value_leaves_no_large_buffer_behind() -> None:
+    for value in ("x" * 5_000_000, ["x" * 5_000_000, object()]):
+        packer = codec._packer
+        with contextlib.suppress(WireError):
+            codec.pack(value)
+        assert codec._packer is not packer
+
+    packer = codec._packer
+    codec.pack("x" * 100_000)
+    assert codec._packer is packer

@@ -139,8 +139,26 @@ defmodule Graphport.Instance.EngineTest do
       assert {:ok, _outputs} = Graphport.demand(session, "echo")
     end
 
-    for node <- ["garbage", "malformed"] do
-      test "of one that sends a #{node} frame is brought about", %{name: name} do
+    ping = "92A4706F6E67"
+
+    for {what, node} <- [
+          {"reserved byte", "garbage"},
+          {"malformed", "malformed"},
+          {"cut", "raw:92"},
+          {"empty", "raw:"},
+          {"doubled", "raw:#{ping}01C0"},
+          {"number for a", "raw:05"},
+          {"batch of no messages in a", "raw:9190"},
+          {"short", "raw:91A4706F6E67"},
+          {"non-UTF-8", "raw:#{ping}A1FF"},
+          {"list-keyed", "raw:#{ping}819001"},
+          {"unknown extension", "raw:#{ping}D46300"},
+          {"deep", "raw:#{ping}" <> String.duplicate("91", 20_000) <> "01"},
+          {"4-billion-item", "raw:#{ping}DDFFFFFFFF"},
+          {"4-billion-byte", "raw:#{ping}C6FFFFFFFF"},
+          {"half-typed answer", "raw:95AF64656D616E645F636F6D706C65746501A16EC080"}
+        ] do
+      test "of one that sends a #{what} frame is brought about", %{name: name} do
         start_peer(name)
         {:ok, session} = Graphport.open(name, %{})
         {:ok, _demand} = Graphport.demand_async(session, unquote(node))

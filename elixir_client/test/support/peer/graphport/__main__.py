@@ -247,6 +247,8 @@ def demand(demand, session, node, options):
         os.kill(os.getpid(), signal.SIGSTOP)
     elif word == "garbage":
         write(b"\xc1")
+    elif word == "raw":
+        write(bytes.fromhex(rest))
     elif word == "malformed":
         say("pong", "not a number")
     elif word == "future":
