@@ -9,7 +9,8 @@ defmodule Graphport.Error do
       and its text stands in `details["code"]`.
     * `:message` - what a person reads.
     * `:node_id` - the node it belongs to, or `nil`.
-    * `:exception`, `:traceback` - class name and traceback of a Python exception, if there was one.
+    * `:exception`, `:traceback` - class name and traceback of a Python exception, if there was one; for a person:
+      `IO.puts(error.traceback || "")`.
     * `:retry_after_ms` - milliseconds after which a new try makes sense, or `nil`.
     * `:details` - more facts, with string keys.
 

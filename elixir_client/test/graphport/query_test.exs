@@ -45,7 +45,7 @@ defmodule Graphport.QueryTest do
       eventually(fn -> not match?({:ok, %{status: :down}}, Graphport.info(name)) end)
     end
 
-    assert {:error, %Error{code: :engine_down}} = Graphport.nodes(name)
+    assert {:error, %Error{code: :unknown_instance}} = Graphport.nodes(name)
   end
 
   defp ensure_ok(:ok), do: {:ok, nil}
