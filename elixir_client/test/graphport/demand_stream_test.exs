@@ -322,7 +322,7 @@ defmodule Graphport.DemandStreamTest do
       Graphport.close(session)
       assert code.(session, []) == :unknown_session
       nothing_left(name)
-      assert code.(%{session | instance: :"no such instance"}, []) == :engine_down
+      assert code.(%{session | instance: :"no such instance"}, []) == :unknown_instance
     end
 
     test "the deadline, and cancels the work", %{session: session, name: name} do

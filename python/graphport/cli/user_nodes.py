@@ -32,8 +32,6 @@ def catalogue_of(composition: Composition) -> Catalogue:
         return composition.catalogue
     except LookupFailed as error:
         raise Misuse(f"{error.message}{_place(error.__cause__)}", code=error.code) from error
-    except SystemExit as error:
-        raise Misuse("a module of node types ended the process while it was imported", code="invalid_nodes") from error
 
 
 def _place(cause: BaseException | None) -> str:

@@ -243,13 +243,14 @@ def test_a_module_that_fails_is_named_with_its_line(call: Call, write: Write, fo
     assert result.stderr.endswith("cli_broken.py, line 2)\n")
 
 
-def test_a_module_that_ends_the_process_is_a_sentence(call: Call, write: Write, folder: Path) -> None:
+def test_a_module_that_ends_the_process_is_named_with_its_line(call: Call, write: Write, folder: Path) -> None:
     (folder / "cli_leaving.py").write_text("import sys\nsys.exit(5)\n")
 
     result = call("run", write(*ECHO), "--nodes", "cli_leaving")
 
     assert result.exit_code == 2
-    assert result.stderr == "graphport: a module of node types ended the process while it was imported\n"
+    assert "the module 'cli_leaving' of node types could not be imported: SystemExit: 5" in result.stderr
+    assert result.stderr.endswith("cli_leaving.py, line 2)\n")
 
 
 def test_seeds_are_the_same_for_every_run_unless_fresh_ones_are_asked_for(

@@ -139,7 +139,7 @@ defmodule Graphport.Instance.SessionServerTest do
       assert {:ok, _outputs} = Graphport.demand(session, "echo")
       other = start_peer_beside(name)
       assert {:ok, %Session{instance: ^other}} = Graphport.open(other, %{}, name: :mine)
-      assert {:error, %Error{code: :engine_down}} = Graphport.session(:"#{name} third", :mine)
+      assert {:error, %Error{code: :unknown_instance}} = Graphport.session(:"#{name} third", :mine)
     end
 
     test "is opened by one of many that try at once", %{name: name} do
