@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "Capabilities",
     "ChatDone",
     "ChatEvent",
     "ChatMessage",
@@ -43,7 +44,7 @@ class LoadParameters:
     Attributes:
         context_length: tokens of prompt and answer together, for each slot.
         gpu_layers: layers put on a GPU; -1 is as many as fit, 0 is none.
-        slots: requests served at the same time; further ones wait in order.
+        slots: requests served at the same time, as far as the backend can; further ones wait in order.
         threads: threads that compute; None is the number of usable cores.
         batch_size: prompt tokens computed between two looks at whether the caller is still there.
     """
@@ -182,7 +183,8 @@ class InferenceGateway(Protocol):
         Raises:
             InferenceError: while iterating. `model_not_found`, `invalid_model`, `backend_unavailable`,
                 `backend_timeout`, `backend_crashed` (at once when the worker dies), `context_exceeded`,
-                or `backend_failed` with the worker's own words.
+                `backend_unsupported` (the backend cannot do what the request asks for), or `backend_failed` with
+                the worker's own words.
         """
 
     async def unload(self, model_path: str) -> int:
@@ -264,12 +266,43 @@ class ProcessSpawner(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """In what a kind of worker differs from llama.cpp's own server, which can do all of this.
+
+    Attributes:
+        max_slots: requests it serves at the same time at most; more slots than that are not made.
+        grammar: an answer can be bound to a grammar or a JSON schema; where not, such a request is refused with
+            `backend_unsupported`.
+        cancel_in_prompt: a caller who leaves while the prompt is read frees the slot; where not, the worker is
+            started anew.
+        progress: `ChatProgress` comes while the prompt is read.
+        timings: `ChatDone.timings` is given.
+        unix_socket: it can listen on a UNIX socket; where not, on a TCP port of this machine, with a key.
+    """
+
+    max_slots: int = 256
+    grammar: bool = True
+    cancel_in_prompt: bool = True
+    progress: bool = True
+    timings: bool = True
+    unix_socket: bool = True
+
+
 class WorkerProfile(Protocol):
     """One kind of worker: what to start for a model file, and how to see that it listens."""
 
     @property
     def name(self) -> str:
         """Short name for messages, such as `xllamacpp`."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do. Final once `check_available` has been called."""
+
+    @property
+    def health_path(self) -> str:
+        """The resource that answers with status 200 once the model is loaded."""
 
     def check_available(self) -> None:
         """See whether the program is installed. May read disks: called in a thread, once before a start.

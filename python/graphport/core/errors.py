@@ -6,7 +6,7 @@
     ├── GraphInvalid     invalid_graph          (carries every fault found)
     ├── NodeError        node_failed, undeclared_output, missing_output, missing_input, invalid_input
     ├── DemandStopped    deadline_exceeded, cancelled, shutting_down
-    ├── InferenceError   backend_crashed, backend_unavailable, backend_failed, backend_timeout,
+    ├── InferenceError   backend_crashed, backend_unavailable, backend_failed, backend_timeout, backend_unsupported,
     │                    model_not_found, invalid_model, context_exceeded
     └── InternalError    internal_error
 
@@ -24,6 +24,7 @@ CODES: Final[dict[str, str]] = {
     "backend_failed": "The model worker answered with an error.",
     "backend_timeout": "The model worker gave no sign of life in time.",
     "backend_unavailable": "No model backend that can serve the request is installed or reachable.",
+    "backend_unsupported": "The model backend in use cannot do what the request asks for.",
     "bad_frame": "A frame is not MessagePack or is longer than allowed; the pipe is closed.",
     "bad_message": "A message has an unknown name, a wrong arity or a wrong type.",
     "cancelled": "The demand was cancelled before it was done.",

@@ -11,13 +11,13 @@ import asyncio
 import contextlib
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from graphport.contracts.inference import LoadParameters, ModelFile
 from graphport.core.errors import DemandStopped, GraphportError, InferenceError
 from graphport.inference.gguf_file import resolve_model
-from graphport.inference.worker import Worker, start_worker
+from graphport.inference.worker import Worker, WorkerReplaced, start_worker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine
@@ -100,11 +100,23 @@ class LocalGateway:
         self, model_path: str, request: ChatRequest, parameters: LoadParameters = _DEFAULT_PARAMETERS
     ) -> AsyncGenerator[ChatEvent, None]:
         """Answer a conversation; see `contracts.inference.InferenceGateway`."""
-        self._profile.check_parameters(parameters)
+        self._check_request(request)
+        parameters = self._checked(parameters)
         model = await asyncio.to_thread(self._resolve, model_path)
-        entry = self._entry((model, parameters))
+        while True:
+            try:
+                async with contextlib.aclosing(self._answer((model, parameters), request)) as events:
+                    async for event in events:
+                        yield event
+                return
+            except WorkerReplaced:
+                continue  # nothing has been said yet: a new worker answers
+
+    async def _answer(self, key: _Key, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
+        entry = self._entry(key)
         entry.users += 1
         entry.idle.clear()
+        worker: Worker | None = None
         try:
             worker = await self._started(entry)
             async with contextlib.aclosing(worker.chat(request)) as events:
@@ -112,6 +124,9 @@ class LocalGateway:
                     yield event
             self._crashes.pop(entry.key, None)
         finally:
+            if worker is not None and worker.replaced and self._entries.get(entry.key) is entry:
+                del self._entries[entry.key]
+                self._own(worker.stop())
             entry.users -= 1
             entry.last_used = self._clock()
             if not entry.users:
@@ -119,7 +134,7 @@ class LocalGateway:
 
     async def worker(self, model_path: str, parameters: LoadParameters = _DEFAULT_PARAMETERS) -> Worker:
         """The running worker for a model, started if need be. For tests, benchmarks and health reports."""
-        self._profile.check_parameters(parameters)
+        parameters = self._checked(parameters)
         model = await asyncio.to_thread(self._resolve, model_path)
         return await self._started(self._entry((model, parameters)))
 
@@ -143,6 +158,20 @@ class LocalGateway:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(self._stop(entry) for entry in entries))
+
+    def _check_request(self, request: ChatRequest) -> None:
+        if not self._profile.capabilities.grammar and (request.grammar or request.json_schema is not None):
+            what = "grammar" if request.grammar else "JSON schema"
+            raise InferenceError(
+                f"The model backend {self._profile.name} cannot bind an answer to a {what}. Leave it out, or use the "
+                "backend xllamacpp or llama-server (GRAPHPORT_BACKEND chooses one).",
+                code="backend_unsupported",
+            )
+
+    def _checked(self, parameters: LoadParameters) -> LoadParameters:
+        """The parameters as the backend can have them."""
+        self._profile.check_parameters(parameters)
+        return replace(parameters, slots=min(parameters.slots, self._profile.capabilities.max_slots))
 
     def _resolve(self, model_path: str) -> ModelFile:
         """The file of a path or of a model's name; a path that exists goes first. Runs in a thread."""

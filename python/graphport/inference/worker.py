@@ -33,11 +33,15 @@ if TYPE_CHECKING:
     )
 
 MAX_SOCKET_PATH_BYTES: Final = 100
-# A line of llama.cpp's log: time, "E", a function's name, the text.
-_LOGGED_ERROR: Final = re.compile(r"^\S+ E \w+: (?:error loading model: )?(.+)$", re.MULTILINE)
+# A line of llama.cpp's log: a function's name and the text; its server puts time and "E" before them.
+_LOGGED_ERROR: Final = re.compile(r"^(?:\S+ E \w+: (?:error loading model: )?|\w+: error loading model: )(.+)$", re.MULTILINE)
 _HEALTH_PAUSE_SECONDS: Final = 0.02
 _DEATH_NOTICE_SECONDS: Final = 0.2
 _OUTPUT_CHARACTERS: Final = 4000
+
+
+class WorkerReplaced(Exception):  # noqa: N818 (no failure: ask its successor)
+    """The worker was given up before it began to work on the request."""
 
 
 class Worker:
@@ -45,13 +49,24 @@ class Worker:
 
     Attributes:
         folder: where its socket is, or None if it listens on TCP.
+        replaced: whether it still computes for a caller who left, so that it must be stopped and not used again.
     """
 
-    def __init__(self, process: WorkerProcess, client: HttpClient, folder: str | None, slots: int) -> None:
+    def __init__(
+        self,
+        process: WorkerProcess,
+        client: HttpClient,
+        folder: str | None,
+        *,
+        slots: int,
+        cancel_in_prompt: bool = True,
+    ) -> None:
         self._process = process
         self._client = client
         self.folder = folder
+        self.replaced = False
         self._slots = asyncio.Semaphore(slots)
+        self._cancel_in_prompt = cancel_in_prompt
         self._stopping = False
         process.on_exit(lambda: client.abort(self._death))
 
@@ -79,12 +94,24 @@ class Worker:
         return await self._client.get(path)
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
-        """The events of one answer; waits for a free slot first. See the contract `InferenceGateway`."""
+        """The events of one answer; waits for a free slot first. See the contract `InferenceGateway`.
+
+        Raises:
+            WorkerReplaced: before the first event, if it was given up meanwhile.
+        """
         async with self._slots:
+            if self.replaced:
+                raise WorkerReplaced
+            in_prompt = True
             try:
                 async with contextlib.aclosing(stream_chat(self._client, request)) as events:
                     async for event in events:
+                        in_prompt = False
                         yield event
+            except asyncio.CancelledError:
+                # Nothing ends the computing of a prompt here but the end of the process.
+                self.replaced = self._stopping = in_prompt and not self._cancel_in_prompt
+                raise
             except ConnectionLost as error:
                 # The socket of a dying process may close before the kernel reports its end.
                 with contextlib.suppress(TimeoutError):
@@ -123,7 +150,7 @@ async def start_worker(
         InferenceError: `invalid_model` if it refuses the file, `backend_crashed` if it dies,
         `backend_timeout`.
     """
-    asked, folder = await asyncio.to_thread(_choose_address)
+    asked, folder = await asyncio.to_thread(_choose_address, profile.capabilities.unix_socket)
     process: WorkerProcess | None = None
     client: HttpClient | None = None
     try:
@@ -132,8 +159,14 @@ async def start_worker(
             await load_httpx()  # while the worker loads
             address = await _announced_address(profile, process, asked, model)
             client = HttpClient(address.url, socket_path=address.socket_path, api_key=address.api_key)
-            await _wait_until_healthy(process, client)
-        return Worker(process, client, folder, parameters.slots)
+            await _wait_until_healthy(profile, process, client, model)
+        return Worker(
+            process,
+            client,
+            folder,
+            slots=min(parameters.slots, profile.capabilities.max_slots),
+            cancel_in_prompt=profile.capabilities.cancel_in_prompt,
+        )
     except BaseException as error:
         await _clean_up(process, client, folder)
         if isinstance(error, TimeoutError) and process is not None:
@@ -161,25 +194,32 @@ async def _announced_address(
     while (line := await process.read_line()) is not None:
         if (address := profile.address(line, asked)) is not None:
             return address
-    code = profile.start_failure(await process.wait())
-    if code is not None:
-        what = f"The model file {model.path!r} cannot be loaded"
-        if code == "backend_unavailable":
-            what = f"The model worker ({profile.name}) cannot run on this machine"
-        raise InferenceError(f"{what}: {_reason(process)}", code=code, details={"output": _output(process)})
-    raise worker_death(process)
+    raise _failed_start(profile, process, await process.wait(), model)
 
 
-async def _wait_until_healthy(process: WorkerProcess, client: HttpClient) -> None:
+async def _wait_until_healthy(
+    profile: WorkerProfile, process: WorkerProcess, client: HttpClient, model: ModelFile
+) -> None:
     while True:
-        try:
-            status, _ = await client.get("/health")
+        with contextlib.suppress(ConnectionLost):
+            status, _ = await client.get(profile.health_path)
             if status == 200:
                 return
-        except ConnectionLost as error:
-            if process.returncode is not None:
-                raise worker_death(process) from error
+        if process.returncode is not None:
+            raise _failed_start(profile, process, process.returncode, model)
         await asyncio.sleep(_HEALTH_PAUSE_SECONDS)
+
+
+def _failed_start(
+    profile: WorkerProfile, process: WorkerProcess, returncode: int, model: ModelFile
+) -> InferenceError:
+    code = profile.start_failure(returncode)
+    if code is None:
+        return worker_death(process)
+    what = f"The model file {model.path!r} cannot be loaded"
+    if code == "backend_unavailable":
+        what = f"The model worker ({profile.name}) cannot run on this machine"
+    return InferenceError(f"{what}: {_reason(process)}", code=code, details={"output": _output(process)})
 
 
 def worker_death(process: WorkerProcess) -> InferenceError:
@@ -210,9 +250,9 @@ def _last_line(process: WorkerProcess) -> str:
     return lines[-1][-300:] if lines else "none."
 
 
-def _choose_address() -> tuple[WorkerAddress, str | None]:
-    """A socket in a fresh folder that only this user may enter; TCP with a key where its path is too long."""
-    if os.name == "posix":
+def _choose_address(unix_socket: bool) -> tuple[WorkerAddress, str | None]:
+    """A socket in a fresh folder that only this user may enter; else, or if its path is too long, TCP with a key."""
+    if os.name == "posix" and unix_socket:
         folder = tempfile.mkdtemp(prefix="graphport-")
         path = os.path.join(folder, "worker.sock")
         if len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES:

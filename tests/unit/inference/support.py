@@ -12,6 +12,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from graphport.contracts.inference import (
+    Capabilities,
     ChatMessage,
     ChatRequest,
     LoadParameters,
@@ -39,8 +40,10 @@ class FakeProfile:
     """A kind of worker that `FakeSpawner` plays."""
 
     name = "fake"
+    health_path = "/health"
 
     def __init__(self) -> None:
+        self.capabilities = Capabilities()
         self.available_checks = 0
         self.missing = False
 
