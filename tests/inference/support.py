@@ -12,7 +12,7 @@ from graphport.contracts.inference import ChatDone, ChatMessage, ChatRequest, Ch
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from graphport.inference.gateway import LocalGateway
+    from graphport.contracts.inference import InferenceGateway
     from graphport.inference.worker import Worker
 
 SMALL = LoadParameters(context_length=4096, slots=4, threads=1)
@@ -24,7 +24,7 @@ def request(prompt: str, **options: Any) -> ChatRequest:
 
 
 async def answer(
-    gateway: LocalGateway, model: Path, prompt: str, parameters: LoadParameters = SMALL, **options: Any
+    gateway: InferenceGateway, model: Path, prompt: str, parameters: LoadParameters = SMALL, **options: Any
 ) -> tuple[str, ChatDone]:
     """The whole text of an answer, and how it ended."""
     text = ""

@@ -6,21 +6,15 @@ import asyncio
 import contextlib
 import json
 import os
-import select
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.inference.support import SMALL, answer, busy_slots, request, until_idle
 
-from graphport.contracts.inference import ChatProgress, ChatText, LoadParameters, WorkerAddress
+from graphport.contracts.inference import ChatProgress, ChatText, LoadParameters
 from graphport.core.errors import GraphportError, InferenceError
-from graphport.inference import worker as worker_module
-from graphport.inference.gguf_file import resolve_model
-from graphport.inference.profiles.xllamacpp import XllamacppProfile
 from graphport.testing.gguf_models import write_successor_model
 
 if TYPE_CHECKING:
@@ -54,13 +48,6 @@ async def test_streams_run_beside_each_other(gateway: LocalGateway, models: Path
                     break
         worker = await gateway.worker(model, SMALL)
         assert await busy_slots(worker) == 4
-
-
-async def test_characters_of_several_tokens_arrive_whole(gateway: LocalGateway, models: Path) -> None:
-    text, done = await answer(gateway, models / "successor.gguf", "!")
-
-    assert text == "😀"
-    assert done.finish_reason == "stop"
 
 
 async def test_closing_an_answer_frees_its_slot(gateway: LocalGateway, models: Path) -> None:
@@ -137,54 +124,6 @@ async def test_a_crash_leaves_no_socket_behind(gateway: LocalGateway, models: Pa
             await asyncio.sleep(0.005)
 
 
-async def test_the_socket_folder_is_for_this_user_only(gateway: LocalGateway, models: Path) -> None:
-    worker = await gateway.worker(str(models / "successor.gguf"), SMALL)
-
-    assert worker.folder is not None
-    mode = (await asyncio.to_thread(os.stat, worker.folder)).st_mode
-    assert mode & 0o777 == 0o700
-
-
-async def test_a_long_temporary_folder_means_tcp_with_a_key(
-    gateway: LocalGateway, models: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(worker_module, "MAX_SOCKET_PATH_BYTES", 5)
-
-    text, _ = await answer(gateway, models / "successor.gguf", "w")
-
-    assert text == "xyz"
-    worker = await gateway.worker(str(models / "successor.gguf"), SMALL)
-    assert worker.folder is None
-    reader, writer = await asyncio.open_connection("127.0.0.1", int(worker.url.rpartition(":")[2]))
-    writer.write(b"GET /slots HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-    assert b" 401 " in await reader.readline()
-    writer.close()
-    await writer.wait_closed()
-
-
-async def test_an_invalid_grammar_is_refused_and_the_worker_lives(gateway: LocalGateway, models: Path) -> None:
-    model = models / "successor.gguf"
-    with pytest.raises(InferenceError) as caught:
-        await answer(gateway, model, "w", grammar="root ::= (((")
-
-    assert caught.value.code == "backend_failed"
-    assert "grammar" in caught.value.message
-    assert (await answer(gateway, model, "w"))[0] == "xyz"
-
-
-async def test_a_grammar_bounds_the_answer(gateway: LocalGateway, models: Path) -> None:
-    text, _ = await answer(gateway, models / "successor.gguf", "a", grammar='root ::= "bc"')
-
-    assert text == "bc"
-
-
-async def test_a_stop_text_ends_the_answer(gateway: LocalGateway, models: Path) -> None:
-    text, done = await answer(gateway, models / "endless.gguf", "a", stop=("fg",))
-
-    assert text == "bcde"
-    assert done.finish_reason == "stop"
-
-
 async def test_a_file_that_only_looks_like_a_model_is_refused(
     gateway: LocalGateway, models: Path, tmp_path: Path
 ) -> None:
@@ -231,65 +170,3 @@ async def test_open_answers_are_told_when_the_gateway_closes(gateway: LocalGatew
             async for _ in events:
                 pass
     assert caught.value.code == "shutting_down"
-
-
-ENGINE = """
-import asyncio, sys
-from graphport.inference.gateway import LocalGateway
-from graphport.inference.profiles.xllamacpp import XllamacppProfile
-from graphport.process.child import LocalSpawner
-from tests.inference.support import SMALL, request
-
-async def main():
-    gateway = LocalGateway(XllamacppProfile(), LocalSpawner())
-    worker = await gateway.worker(sys.argv[1], SMALL)
-    async for event in gateway.chat(sys.argv[1], request("a"), SMALL):
-        print(worker.pid, worker.folder, flush=True)
-
-asyncio.run(main())
-"""
-
-
-def test_a_worker_dies_with_its_engine(models: Path) -> None:
-    root = Path(__file__).parents[2]
-    with subprocess.Popen(
-        [sys.executable, "-c", ENGINE, str(models / "endless.gguf")],
-        stdout=subprocess.PIPE,
-        cwd=root,
-        env={**os.environ, "PYTHONPATH": f"{root / 'python'}:{root}"},
-    ) as engine:
-        assert engine.stdout is not None
-        pid, folder = engine.stdout.readline().decode().split()
-        watch = os.pidfd_open(int(pid))
-        try:
-            engine.kill()
-            readable, _, _ = select.select([watch], [], [], 10)
-        finally:
-            os.close(watch)
-
-    assert readable, "the worker outlived its engine by ten seconds"
-    assert not Path(folder).exists()
-
-
-@pytest.mark.parametrize("end", ["life line", "SIGTERM"])
-def test_a_worker_ends_cleanly_when_asked(models: Path, tmp_path: Path, end: str) -> None:
-    socket_folder = tmp_path / "s"
-    socket_folder.mkdir()
-    address = WorkerAddress(socket_path=str(socket_folder / "w.sock"))
-    command = XllamacppProfile().command(resolve_model(str(models / "successor.gguf")), SMALL, address)
-    with subprocess.Popen(
-        command.argv,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, **command.env},
-    ) as worker:
-        assert worker.stdout is not None
-        assert worker.stdin is not None
-        assert XllamacppProfile().address(worker.stdout.readline(), address) == address
-        if end == "SIGTERM":
-            worker.terminate()
-        else:
-            worker.stdin.close()
-        assert worker.wait(timeout=10) == 0
-    assert not socket_folder.exists()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from graphport.contracts.sink import DemandSink
     from graphport.demand.evaluator import Evaluator
     from graphport.graph.catalogue import Catalogue
+    from graphport.inference.external import ExternalGateway
     from graphport.inference.gateway import LocalGateway
 
 
@@ -69,7 +70,8 @@ class Composition:
     def __init__(self, node_modules: Sequence[str]) -> None:
         self._node_modules = node_modules
         self._catalogue: Catalogue | None = None
-        self._gateway: LocalGateway | None = None
+        self._gateway: LocalGateway | ExternalGateway | None = None
+        self._backend: str | None = None
 
     @property
     def catalogue(self) -> Catalogue:
@@ -78,20 +80,25 @@ class Composition:
             self._catalogue = load_catalogue(self._node_modules)
         return self._catalogue
 
-    def start(self, sink: DemandSink, _options: dict[str, Any]) -> Evaluator:
-        """Make the evaluator, on the loop's thread."""
+    def start(self, sink: DemandSink, options: dict[str, Any]) -> Evaluator:
+        """Make the evaluator, on the loop's thread.
+
+        Args:
+            sink: takes what demands answer.
+            options: `backend` names the model backend to use; other names mean nothing.
+        """
         from graphport.demand.evaluator import Evaluator
 
+        backend = options.get("backend")
+        self._backend = None if backend is None else str(backend)
         return Evaluator(self.catalogue, sink, services=_Services(self._inference))
 
-    def _inference(self) -> LocalGateway:
+    def _inference(self) -> LocalGateway | ExternalGateway:
         if self._gateway is None:
+            from graphport.app.backends import Backends
             from graphport.app.models import ModelFolder
-            from graphport.inference.gateway import LocalGateway
-            from graphport.inference.profiles.xllamacpp import XllamacppProfile
-            from graphport.process.child import LocalSpawner
 
-            self._gateway = LocalGateway(XllamacppProfile(), LocalSpawner(), library=ModelFolder())
+            self._gateway = Backends().gateway(ModelFolder(), self._backend)
         return self._gateway
 
     async def stop(self) -> None:
@@ -103,7 +110,7 @@ class Composition:
 class _Services(dict[str, Any]):
     """Services by name; `inference` is made at its first use, because most engines never load a model."""
 
-    def __init__(self, inference: Callable[[], LocalGateway]) -> None:
+    def __init__(self, inference: Callable[[], LocalGateway | ExternalGateway]) -> None:
         super().__init__()
         self._inference = inference
 

@@ -41,13 +41,23 @@ _PLAIN_FIELDS: Final = (
 )  # fmt: skip
 
 
-async def stream_chat(client: HttpClient, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
+async def stream_chat(
+    client: HttpClient, request: ChatRequest, *, model: str | None = None
+) -> AsyncGenerator[ChatEvent, None]:
     """Ask, and give the events of the answer, `ChatDone` last. Closing it stops the server's work.
+
+    Args:
+        client: the server.
+        request: the conversation.
+        model: name of the model, for servers that have several.
 
     Raises:
         InferenceError: `context_exceeded`, `backend_failed`, `backend_timeout`, `backend_unavailable`.
     """
-    async with client.post_streamed(CHAT_PATH, request_body(request)) as answer:
+    body = request_body(request)
+    if model is not None:
+        body["model"] = model
+    async with client.post_streamed(CHAT_PATH, body) as answer:
         if answer.status != 200:
             raise await _refusal(answer)
         reader = _AnswerReader()

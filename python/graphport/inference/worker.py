@@ -34,13 +34,15 @@ if TYPE_CHECKING:
 
 MAX_SOCKET_PATH_BYTES: Final = 100
 # A line of llama.cpp's log: a function's name and the text; its server puts time and "E" before them.
-_LOGGED_ERROR: Final = re.compile(r"^(?:\S+ E \w+: (?:error loading model: )?|\w+: error loading model: )(.+)$", re.MULTILINE)
+_LOGGED_ERROR: Final = re.compile(
+    r"^(?:\S+ E \w+: (?:error loading model: )?|\w+: error loading model: )(.+)$", re.MULTILINE
+)
 _HEALTH_PAUSE_SECONDS: Final = 0.02
 _DEATH_NOTICE_SECONDS: Final = 0.2
 _OUTPUT_CHARACTERS: Final = 4000
 
 
-class WorkerReplaced(Exception):  # noqa: N818 (no failure: ask its successor)
+class WorkerReplaced(Exception):
     """The worker was given up before it began to work on the request."""
 
 
@@ -210,9 +212,7 @@ async def _wait_until_healthy(
         await asyncio.sleep(_HEALTH_PAUSE_SECONDS)
 
 
-def _failed_start(
-    profile: WorkerProfile, process: WorkerProcess, returncode: int, model: ModelFile
-) -> InferenceError:
+def _failed_start(profile: WorkerProfile, process: WorkerProcess, returncode: int, model: ModelFile) -> InferenceError:
     code = profile.start_failure(returncode)
     if code is None:
         return worker_death(process)

@@ -92,7 +92,7 @@ class LlamaServerProfile:
         if said.returncode != 0:
             raise _cannot_run(path, text.strip().rpartition("\n")[2][:200] or f"exit status {said.returncode}")
         self._flags = frozenset(re.findall(r"(?<!\S)--[a-z][a-z-]*", text))
-        self.capabilities = replace(self.capabilities, unix_socket="UNIX socket" in text)
+        self.capabilities = replace(self.capabilities, unix_socket=re.search(r"UNIX\s+socket", text) is not None)
 
     def check_parameters(self, parameters: LoadParameters) -> None:
         """Refuse what llama.cpp would answer with an abort or with hours of work."""

@@ -28,9 +28,7 @@ class XllamacppProfile:
     """Starts `python -m graphport.inference.workers.xllamacpp` with this Python."""
 
     name = "xllamacpp"
-    how_to_get: Final = (
-        "pip install 'graphport[local]' (it brings `xllamacpp`, which has wheels for Linux on x86_64)"
-    )
+    how_to_get: Final = "pip install 'graphport[local]' (it brings `xllamacpp`, which has wheels for Linux on x86_64)"
     health_path = "/health"
     capabilities = Capabilities()
 

@@ -68,7 +68,7 @@ def _start(argv: list[str], socket_path: str | None, port: int | None) -> subpro
         [*argv, *where],
         stdin=subprocess.DEVNULL,
         env=environment,
-        preexec_fn=die_with_us,  # noqa: PLW1509
+        preexec_fn=die_with_us,
     )
 
 

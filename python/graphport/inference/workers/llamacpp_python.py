@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import socket
@@ -20,7 +21,7 @@ from graphport.inference.workers import CANNOT_RUN_STATUS, KEY_VARIABLE, LOAD_FA
 from graphport.process.life_line import WorkerLife
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 def main(arguments: list[str]) -> NoReturn:
@@ -110,19 +111,20 @@ def _served_model(base: Any) -> Any:
         def create_chat_completion(self, *args: Any, **kwargs: Any) -> Any:
             if not kwargs.get("stream"):
                 return super().create_chat_completion(*args, **kwargs)
-            return self._streamed(super().create_chat_completion, args, kwargs)
-
-        def _streamed(self, create: Any, args: Any, kwargs: Any) -> Iterator[dict[str, Any]]:
-            try:
-                yield from create(*args, **kwargs)
-                yield {"choices": [], "usage": self.counts}
-            except _ContextExceededError as error:
-                yield _error(str(error), "context_length_exceeded")
-            except Exception as error:
-                # The head of the answer has gone out: without this the connection would close without a word.
-                yield _error(f"{type(error).__name__}: {error}", None)
+            return _whole_stream(functools.partial(super().create_chat_completion, *args, **kwargs), self)
 
     return ServedModel
+
+
+def _whole_stream(create: Callable[[], Iterator[dict[str, Any]]], model: Any) -> Iterator[dict[str, Any]]:
+    try:
+        yield from create()
+        yield {"choices": [], "usage": model.counts}
+    except _ContextExceededError as error:
+        yield _error(str(error), "context_length_exceeded")
+    except Exception as error:
+        # The head of the answer has gone out: without this the connection would close without a word.
+        yield _error(f"{type(error).__name__}: {error}", None)
 
 
 def _error(message: str, code: str | None) -> dict[str, Any]:
