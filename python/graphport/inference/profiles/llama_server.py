@@ -57,6 +57,7 @@ class LlamaServerProfile:
             program: name on PATH, or a path.
         """
         self._program = program
+        self._found: str | None = None
         self._flags: frozenset[str] = frozenset()
         self.capabilities = Capabilities()
 
@@ -91,6 +92,7 @@ class LlamaServerProfile:
         text = said.stdout.decode(errors="replace")
         if said.returncode != 0:
             raise _cannot_run(path, text.strip().rpartition("\n")[2][:200] or f"exit status {said.returncode}")
+        self._found = path
         self._flags = frozenset(re.findall(r"(?<!\S)--[a-z][a-z-]*", text))
         self.capabilities = replace(self.capabilities, unix_socket=re.search(r"UNIX\s+socket", text) is not None)
 
@@ -111,7 +113,7 @@ class LlamaServerProfile:
             "--threads": thread_count(parameters),
             "--threads-batch": thread_count(parameters),
         }
-        argv = [self.path or self._program, "--model", model.path]
+        argv = [self._found or self._program, "--model", model.path]
         argv += [word for name, number in numbers.items() for word in (name, str(number))]
         argv += [word for words in _OPTIONAL if words[0] in self._flags for word in words]
         return python_command(sys.executable, "llama_server", {"argv": argv}, address)
