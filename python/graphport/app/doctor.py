@@ -6,8 +6,8 @@ disk and on the programs it asks; must not print. Called by `cli`.
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
-import importlib.util
 import platform
 import re
 import shutil
@@ -17,17 +17,25 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
+from graphport.app.backends import Backends
+from graphport.core.errors import InferenceError
 from graphport.core.version import VERSION
+from graphport.inference.external import ExternalGateway
+from graphport.inference.profiles.llama_server import LlamaServerProfile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from graphport.app.models import ModelFolder
+    from graphport.inference.profiles.llamacpp_python import LlamacppPythonProfile
+    from graphport.inference.profiles.xllamacpp import XllamacppProfile
 
 _PATIENCE_SECONDS: Final = 60.0
 _ERLANG_SAYS: Final = 'io:format("~s", [erlang:system_info(otp_release)]), halt().'
 _WORDS_MOST: Final = 200
+_MODELS: Final = "local models"
+_IMPORTS: Final = {"xllamacpp": "xllamacpp", "llama-cpp-python": "llama_cpp.server.app"}
 
 OLDEST_ELIXIR: Final = (1, 14)
 OLDEST_OTP: Final = 25
@@ -86,6 +94,7 @@ def examine(
     ask: Callable[[list[str]], Spoken | None] = ask,
     which: Callable[[str], str | None] = shutil.which,
     version: Callable[[str], str | None] | None = None,
+    backends: Backends | None = None,
 ) -> list[Finding]:
     """Look at everything.
 
@@ -94,12 +103,13 @@ def examine(
         ask: runs a program.
         which: finds a program.
         version: version of an installed Python package, or None.
+        backends: what runs models; None is what this process would use.
     """
     version = _version if version is None else version
     looks: list[Callable[[], Finding]] = [
         _python,
         lambda: _loop(version),
-        lambda: _backend(ask, version),
+        *_backends(backends or Backends(), ask, version),
         lambda: _models(library),
         lambda: _elixir(ask, which),
         lambda: _erlang(ask, which),
@@ -156,27 +166,70 @@ def _loop(version: Callable[[str], str | None]) -> Finding:
     return Finding(name="uvloop", status="ok", found=found, used_for=used_for)
 
 
-def _backend(ask: Callable[[list[str]], Spoken | None], version: Callable[[str], str | None]) -> Finding:
-    name, used_for = "xllamacpp", "local models"
-    found = version("xllamacpp")
-    if found is None:
-        return Finding(
-            name=name,
-            status="missing",
-            found="not installed",
-            used_for=used_for,
-            fix="pip install 'graphport[local]' (wheels exist for Linux on x86_64)",
+def _backends(
+    backends: Backends, ask: Callable[[list[str]], Spoken | None], version: Callable[[str], str | None]
+) -> list[Callable[[], Finding]]:
+    """One look for each backend; the one in use must work, the others need not be there."""
+    try:
+        chosen: str | None = backends.chosen()
+    except InferenceError as error:
+        chosen, problem = None, error.message
+        if backends.installed():  # something is there, so it is the setting that is wrong
+            return [lambda: Finding(name="backend", status="missing", found=problem, used_for=_MODELS)]
+    looks: list[Callable[[], Finding]] = []
+    for number, profile in enumerate(backends.profiles):
+        needed = profile.name == chosen or (chosen is None and number == 0)
+        if not profile.is_installed():
+            status = "missing" if needed else "optional"
+            absent = Finding(
+                name=profile.name, status=status, found="not installed", used_for=_MODELS, fix=profile.how_to_get
+            )
+            looks.append(functools.partial(lambda finding: finding, absent))
+            continue
+        program = profile.path if isinstance(profile, LlamaServerProfile) else None
+        command = (
+            [program, "--version"] if program else [sys.executable, "-P", "-c", f"import {_IMPORTS[profile.name]}"]
         )
-    said = ask([sys.executable, "-P", "-c", "import xllamacpp"])
+        found = program or version(profile.name) or "installed"
+        looks.append(functools.partial(_backend, ask, command, profile, found, in_use=needed))
+    looks.append(lambda: _external(backends.url, in_use=chosen == ExternalGateway.name))
+    return looks
+
+
+def _backend(
+    ask: Callable[[list[str]], Spoken | None],
+    command: list[str],
+    profile: XllamacppProfile | LlamacppPythonProfile | LlamaServerProfile,
+    found: str,
+    *,
+    in_use: bool,
+) -> Finding:
+    said = ask(command)
     if said is not None and said.status == 0:
-        return Finding(name=name, status="ok", found=found, used_for=used_for)
-    words = "the import does not end" if said is None else _last_line(said.output) or f"exit status {said.status}"
-    fix = "pip install --force-reinstall 'graphport[local]'"
+        found = f"{found}, in use" if in_use else found
+        return Finding(name=profile.name, status="ok", found=found, used_for=_MODELS)
+    words = "it does not end" if said is None else _last_line(said.output) or f"exit status {said.status}"
+    fix = profile.how_to_get.replace("pip install", "pip install --force-reinstall")
     if "libgomp" in words:
         fix = "install the OpenMP runtime (Debian, Ubuntu: apt-get install libgomp1)"
     return Finding(
-        name=name, status="missing", found=f"{found}, but it cannot be imported: {words}", used_for=used_for, fix=fix
+        name=profile.name,
+        status="missing" if in_use else "optional",
+        found=f"{found}, but it cannot be loaded: {words}",
+        used_for=_MODELS,
+        fix=fix,
     )
+
+
+def _external(url: str | None, *, in_use: bool) -> Finding:
+    """The URL itself is not shown: somebody may have put a password into it."""
+    name = ExternalGateway.name
+    if url is None:
+        status = "missing" if in_use else "optional"
+        return Finding(
+            name=name, status=status, found="no URL is set", used_for=_MODELS, fix=ExternalGateway.how_to_get
+        )
+    return Finding(name=name, status="ok", found="a URL is set" + (", in use" if in_use else ""), used_for=_MODELS)
 
 
 def _models(library: ModelFolder) -> Finding:
@@ -255,10 +308,8 @@ def _program(
 
 def _version(package: str) -> str | None:
     try:
-        if importlib.util.find_spec(package) is None:
-            return None
         return importlib.metadata.version(package)
-    except (ImportError, importlib.metadata.PackageNotFoundError):
+    except importlib.metadata.PackageNotFoundError:
         return None
 
 

@@ -20,11 +20,10 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Sequence
 
+    from graphport.app.backends import ChosenGateway
     from graphport.contracts.sink import DemandSink
     from graphport.demand.evaluator import Evaluator
     from graphport.graph.catalogue import Catalogue
-    from graphport.inference.external import ExternalGateway
-    from graphport.inference.gateway import LocalGateway
 
 
 def run_port(node_modules: Sequence[str], *, stdio: bool) -> int:
@@ -70,7 +69,7 @@ class Composition:
     def __init__(self, node_modules: Sequence[str]) -> None:
         self._node_modules = node_modules
         self._catalogue: Catalogue | None = None
-        self._gateway: LocalGateway | ExternalGateway | None = None
+        self._gateway: ChosenGateway | None = None
         self._backend: str | None = None
 
     @property
@@ -93,12 +92,12 @@ class Composition:
         self._backend = None if backend is None else str(backend)
         return Evaluator(self.catalogue, sink, services=_Services(self._inference))
 
-    def _inference(self) -> LocalGateway | ExternalGateway:
+    def _inference(self) -> ChosenGateway:
         if self._gateway is None:
-            from graphport.app.backends import Backends
+            from graphport.app.backends import Backends, ChosenGateway
             from graphport.app.models import ModelFolder
 
-            self._gateway = Backends().gateway(ModelFolder(), self._backend)
+            self._gateway = ChosenGateway(Backends(), ModelFolder(), self._backend)
         return self._gateway
 
     async def stop(self) -> None:
@@ -110,7 +109,7 @@ class Composition:
 class _Services(dict[str, Any]):
     """Services by name; `inference` is made at its first use, because most engines never load a model."""
 
-    def __init__(self, inference: Callable[[], LocalGateway | ExternalGateway]) -> None:
+    def __init__(self, inference: Callable[[], ChosenGateway]) -> None:
         super().__init__()
         self._inference = inference
 

@@ -5,34 +5,63 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from graphport.app.backends import Backends
 from graphport.app.doctor import Finding, Spoken, ask, examine, installed_models, is_fit
 from graphport.app.models import CATALOGUE, ModelFolder
+from graphport.inference.profiles.llama_server import LlamaServerProfile
+from graphport.inference.profiles.llamacpp_python import LlamacppPythonProfile
+from graphport.inference.profiles.xllamacpp import XllamacppProfile
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+BACKENDS = ("xllamacpp", "llama-cpp-python", "llama-server")
 SAYS: dict[str, Spoken | None] = {
     "xllamacpp": Spoken(status=0, output=""),
+    "llama-cpp-python": Spoken(status=0, output=""),
+    "sh": Spoken(status=0, output="version: 1"),
     "elixir": Spoken(status=0, output="1.14.0"),
     "erl": Spoken(status=0, output="25"),
     "gcc": Spoken(status=0, output="12.2.0"),
 }
 
 
+def backends(absent: tuple[str, ...], environment: dict[str, str]) -> Backends:
+    """Profiles that find something else instead of their programs, or nothing."""
+
+    def instead(name: str, something: str) -> str:
+        return "surely_not_installed" if name in absent else something
+
+    return Backends(
+        environment,
+        (
+            XllamacppProfile(package=instead("xllamacpp", "json")),
+            LlamacppPythonProfile(packages=(instead("llama-cpp-python", "json"),)),
+            LlamaServerProfile(instead("llama-server", "sh")),
+        ),
+    )
+
+
 def look(
-    folder: Path, *, says: dict[str, Spoken | None] | None = None, absent: tuple[str, ...] = ()
+    folder: Path,
+    *,
+    says: dict[str, Spoken | None] | None = None,
+    absent: tuple[str, ...] = (),
+    environment: dict[str, str] | None = None,
 ) -> dict[str, Finding]:
     """What is found on a machine that has everything but what is absent, and where programs say what they say."""
     answers = SAYS | (says or {})
 
     def answer(command: list[str]) -> Spoken | None:
-        return answers["xllamacpp" if "import xllamacpp" in command else command[0].rpartition("/")[2]]
+        imports = {"import xllamacpp": "xllamacpp", "import llama_cpp.server.app": "llama-cpp-python"}
+        return answers[imports.get(command[-1]) or command[0].rpartition("/")[2]]
 
     found = examine(
         ModelFolder(folder),
         ask=answer,
         which=lambda program: None if program in absent else f"/bin/{program}",
         version=lambda package: None if package in absent else "1.2.3",
+        backends=backends(absent, environment or {}),
     )
     return {finding.name: finding for finding in found}
 
@@ -47,10 +76,13 @@ def folder(tmp_path: Path) -> Path:
 def test_a_machine_that_has_everything(folder: Path) -> None:
     found = look(folder)
 
-    assert {name: finding.status for name, finding in found.items()} == dict.fromkeys(
-        ("Python", "uvloop", "xllamacpp", "models", "Elixir", "Erlang/OTP", "gcc"), "ok"
-    )
-    assert not [finding.fix for finding in found.values() if finding.fix]
+    names = ("Python", "uvloop", *BACKENDS, "models", "Elixir", "Erlang/OTP", "gcc")
+    assert {name: finding.status for name, finding in found.items()} == {
+        **dict.fromkeys(names, "ok"),
+        "external": "optional",
+    }
+    assert [name for name, finding in found.items() if finding.fix] == ["external"]
+    assert [name for name, finding in found.items() if finding.found.endswith(", in use")] == ["xllamacpp"]
     assert found["models"].found == f"mine (in {folder})"
     assert found["Elixir"].found == "1.14.0 (/bin/elixir)"
     assert is_fit(list(found.values()))
@@ -74,11 +106,49 @@ def test_what_a_local_model_does_not_need_is_optional(folder: Path, absent: str,
 
 
 def test_without_a_backend_no_model_runs(folder: Path) -> None:
-    found = look(folder, absent=("xllamacpp",))
+    found = look(folder, absent=BACKENDS)
 
-    assert (found["xllamacpp"].status, found["xllamacpp"].found) == ("missing", "not installed")
+    assert {name: found[name].status for name in (*BACKENDS, "external")} == {
+        "xllamacpp": "missing",
+        "llama-cpp-python": "optional",
+        "llama-server": "optional",
+        "external": "optional",
+    }
     assert "pip install 'graphport[local]'" in found["xllamacpp"].fix
+    assert "pip install 'graphport[llama-cpp-python]'" in found["llama-cpp-python"].fix
+    assert "GRAPHPORT_LLAMA_SERVER" in found["llama-server"].fix
+    assert "GRAPHPORT_LLAMA_URL" in found["external"].fix
     assert not is_fit(list(found.values()))
+
+
+@pytest.mark.parametrize("only", BACKENDS)
+def test_any_single_backend_is_enough(folder: Path, only: str) -> None:
+    found = look(folder, absent=tuple(name for name in BACKENDS if name != only))
+
+    assert found[only].status == "ok"
+    assert found[only].found.endswith(", in use")
+    assert is_fit(list(found.values()))
+
+
+def test_a_configured_url_is_in_use_and_not_shown(folder: Path) -> None:
+    finding = look(folder, environment={"GRAPHPORT_LLAMA_URL": "http://me:secret@host"})["external"]
+
+    assert (finding.status, finding.found) == ("ok", "a URL is set, in use")
+
+
+def test_a_chosen_backend_must_be_there(folder: Path) -> None:
+    found = look(folder, absent=("llama-server",), environment={"GRAPHPORT_BACKEND": "llama-server"})
+
+    assert found["llama-server"].status == "missing"
+    assert found["xllamacpp"].status == "ok"
+    assert not is_fit(list(found.values()))
+
+
+def test_an_unknown_choice_is_said(folder: Path) -> None:
+    found = look(folder, environment={"GRAPHPORT_BACKEND": "llama"})
+
+    assert found["backend"].status == "missing"
+    assert "'llama'" in found["backend"].found
 
 
 @pytest.mark.parametrize(
@@ -86,14 +156,14 @@ def test_without_a_backend_no_model_runs(folder: Path) -> None:
     [
         (
             Spoken(status=1, output="Traceback\nImportError: libgomp.so.1: cannot open shared object file"),
-            "1.2.3, but it cannot be imported: ImportError: libgomp.so.1: cannot open shared object file",
+            "1.2.3, but it cannot be loaded: ImportError: libgomp.so.1: cannot open shared object file",
             "apt-get install libgomp1",
         ),
-        (Spoken(status=-4, output=""), "1.2.3, but it cannot be imported: exit status -4", "--force-reinstall"),
-        (None, "1.2.3, but it cannot be imported: the import does not end", "--force-reinstall"),
+        (Spoken(status=-4, output=""), "1.2.3, but it cannot be loaded: exit status -4", "--force-reinstall"),
+        (None, "1.2.3, but it cannot be loaded: it does not end", "--force-reinstall"),
     ],
 )
-def test_a_backend_that_cannot_be_imported(folder: Path, said: Spoken | None, found: str, fix: str) -> None:
+def test_a_backend_that_cannot_be_loaded(folder: Path, said: Spoken | None, found: str, fix: str) -> None:
     finding = look(folder, says={"xllamacpp": said})["xllamacpp"]
 
     assert (finding.status, finding.found) == ("missing", found)
