@@ -27,6 +27,7 @@ defmodule Graphport.Error do
     :backend_failed,
     :backend_timeout,
     :backend_unavailable,
+    :backend_unsupported,
     :bad_frame,
     :bad_message,
     :cancelled,

@@ -90,7 +90,8 @@ async def llamacpp_inference(inputs: dict[str, Any], ctx: RunContext) -> dict[st
             texts.
         InferenceError: `model_not_found` if there is no such file; `invalid_model` if it is no model that can be
             loaded; `context_exceeded` if the prompt is too long; `backend_unavailable` if nothing is installed
-            that runs models; `backend_crashed`, `backend_timeout` or `backend_failed` if the model's process fails.
+            that runs models; `backend_unsupported` if what is installed cannot do it; `backend_crashed`,
+            `backend_timeout` or `backend_failed` if the model's process fails.
     """
     model_path = _model_path(inputs["model_path"])
     gateway: InferenceGateway = ctx.service("inference")

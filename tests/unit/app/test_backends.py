@@ -37,7 +37,7 @@ def having(*installed: str, environment: dict[str, str] | None = None) -> Backen
         LlamacppPythonProfile(packages=("json", found("llama-cpp-python", "json"))),
         LlamaServerProfile(found("llama-server", "sh")),
     )
-    return Backends(environment or {}, profiles)
+    return Backends({} if environment is None else environment, profiles)
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])

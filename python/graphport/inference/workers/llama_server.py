@@ -41,7 +41,9 @@ def main(arguments: list[str]) -> NoReturn:
     life.end_on_sigterm()
     # It listens before it loads the model. Whatever ends it before that, a wrong argument above all, is not the file.
     while not _listens(socket_path, port):
-        if server.poll() is not None:
+        if (status := server.poll()) is not None:
+            if status < 0:
+                _die_by(-status)
             life.leave(CANNOT_RUN_STATUS)
         time.sleep(_PAUSE_SECONDS)
     life.announce(f"http://127.0.0.1:{port}" if socket_path is None else "socket")
