@@ -6,12 +6,12 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.conformance.backend.profiles import BACKENDS, parameters_of
 from tests.inference.support import answer
 
 from graphport.app.models import ModelFolder
 from graphport.contracts.inference import ChatMessage, ChatRequest, ChatText, LoadParameters
 from graphport.inference.gateway import LocalGateway
-from graphport.inference.profiles.xllamacpp import XllamacppProfile
 from graphport.process.child import LocalSpawner
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ def library() -> ModelFolder:
     return library
 
 
-@pytest.fixture
-async def small(library: ModelFolder) -> AsyncIterator[LocalGateway]:
-    gateway = LocalGateway(XllamacppProfile(), LocalSpawner(), library=library)
+@pytest.fixture(params=parameters_of(one for one in BACKENDS if one.profile is not None))
+async def small(library: ModelFolder, request: pytest.FixtureRequest) -> AsyncIterator[LocalGateway]:
+    gateway = LocalGateway(request.param.profile(), LocalSpawner(), library=library)
     yield gateway
     await gateway.close()
 
@@ -47,8 +47,8 @@ async def test_it_knows_the_capital_of_france(small: LocalGateway, library: Mode
 
     assert "Paris" in text
     assert done.usage is not None
-    assert done.timings is not None
-    assert done.timings.completion_per_second > 0
+    if done.timings is not None:
+        assert done.timings.completion_per_second > 0
 
 
 @pytest.mark.timeout(180)

@@ -37,6 +37,9 @@ defmodule Graphport.Options do
          "or one above it, then `python3`."},
       {:python_path, :strings, [], "Folders to search for Python modules before all others."},
       {:nodes, :strings, [], "Python modules that define your own node types."},
+      {:backend, :string, nil,
+       "What runs models: `\"xllamacpp\"`, `\"llama-cpp-python\"`, `\"llama-server\"` or `\"external\"`. Else the variable " <>
+         "`GRAPHPORT_BACKEND`, then the first that is installed."},
       {:start_timeout, :milliseconds, 15_000, "How long the engine may take to get ready."},
       {:hang_timeout, :milliseconds, 10_000,
        "An engine that says nothing for so long, not even to a ping, is killed and started anew."}

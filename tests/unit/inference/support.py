@@ -132,6 +132,7 @@ class FakeProcess:
             writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
             if head.startswith(b"POST"):
                 self._spawner.asked.set()
+                await self._spawner.may_answer.wait()
                 self._say(writer, {"choices": [{"delta": {"content": "hello"}}]})
                 await self._spawner.may_finish.wait()
                 self._say(writer, {"choices": [{"delta": {}, "finish_reason": "stop"}]})
@@ -151,6 +152,7 @@ class FakeSpawner:
         processes: all that were started, in order.
         dies_at_start: return code with which the next processes die at once.
         may_start: while cleared, processes load.
+        may_answer: while cleared, prompts are read and nothing is said.
         may_finish: while cleared, answers stay open after their first text.
         asked: set when a chat request has come.
         spawned: set when a process was started.
@@ -161,6 +163,8 @@ class FakeSpawner:
         self.dies_at_start: int | None = None
         self.may_start = asyncio.Event()
         self.may_start.set()
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
         self.may_finish = asyncio.Event()
         self.may_finish.set()
         self.asked = asyncio.Event()

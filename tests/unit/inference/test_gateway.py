@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.unit.inference.support import REQUEST, FakeProfile, FakeSpawner, write_header
 
-from graphport.contracts.inference import ChatDone, ChatText, LoadParameters
+from graphport.contracts.inference import Capabilities, ChatDone, ChatText, LoadParameters
 from graphport.core.errors import GraphportError, InferenceError
 from graphport.inference.gateway import CRASHES_FORGOTTEN_SECONDS, RESTART_DELAYS_SECONDS, LocalGateway
 
@@ -372,3 +373,61 @@ async def test_a_name_stands_for_an_installed_model(stage: Stage) -> None:
 
     assert stage.running() == ["installed"]
     assert (await failure(stage, "unknown")).code == "model_not_found"
+
+
+@pytest.mark.parametrize("cancel_in_prompt", [True, False])
+async def test_leaving_a_prompt_gives_up_a_worker_that_cannot_leave_it(stage: Stage, cancel_in_prompt: bool) -> None:
+    stage.profile.capabilities = Capabilities(max_slots=1, cancel_in_prompt=cancel_in_prompt)
+    stage.spawner.may_answer.clear()
+    model = stage.model("a")
+    reading = asyncio.create_task(stage.ask(model))
+    await stage.spawner.asked.wait()
+    waiting = [asyncio.create_task(stage.ask(model)) for _ in range(3)]
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    stage.spawner.may_answer.set()
+
+    for task in waiting:
+        assert (await task)[-1] == ChatDone(finish_reason="stop")
+    assert len(stage.spawner.processes) == (1 if cancel_in_prompt else 2)
+    assert stage.spawner.processes[0].stopped is not cancel_in_prompt
+    assert stage.running() == ["a"]
+
+
+async def test_leaving_an_answer_that_has_begun_gives_up_nothing(stage: Stage) -> None:
+    stage.profile.capabilities = Capabilities(max_slots=1, cancel_in_prompt=False)
+    model = stage.model("a")
+    stage.spawner.may_finish.clear()
+    async with contextlib.aclosing(stage.gateway.chat(model, REQUEST)) as events:
+        assert await anext(events) == ChatText("hello")
+    stage.spawner.may_finish.set()
+
+    await stage.ask(model)
+
+    assert len(stage.spawner.processes) == 1
+
+
+async def test_more_slots_than_a_backend_has_are_not_made(stage: Stage) -> None:
+    stage.profile.capabilities = Capabilities(max_slots=2)
+    model = stage.model("a")
+
+    await stage.ask(model, LoadParameters(slots=2))
+    await stage.ask(model, LoadParameters(slots=8))
+
+    assert len(stage.spawner.processes) == 1
+
+
+@pytest.mark.parametrize("bound", [{"grammar": 'root ::= "a"'}, {"json_schema": {}}])
+async def test_what_a_backend_cannot_do_is_refused_before_anything_starts(stage: Stage, bound: dict[str, Any]) -> None:
+    stage.profile.capabilities = Capabilities(grammar=False)
+
+    with pytest.raises(InferenceError) as caught:
+        await anext(stage.gateway.chat(stage.model("a"), replace(REQUEST, **bound)))
+
+    assert caught.value.code == "backend_unsupported"
+    assert "fake" in caught.value.message
+    assert stage.spawner.processes == []

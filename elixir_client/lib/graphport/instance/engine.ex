@@ -273,7 +273,7 @@ defmodule Graphport.Instance.Engine do
         credit = Credit.new()
         Janitor.engine_started(state.instance, pipe)
         Process.send_after(self(), {:start_timeout, epoch}, state.settings.start_timeout)
-        Writer.force(pipe.port, credit, Messages.hello(@client))
+        Writer.force(pipe.port, credit, Messages.hello(@client, state.settings.hello))
 
         fresh = %{
           frames: 0,

@@ -47,9 +47,13 @@ defmodule Graphport.Instance.Supervisor do
       name: options.name,
       command: %{executable: executable, nodes: options.nodes, python_path: options.python_path},
       start_timeout: options.start_timeout,
+      hello: hello(options),
       hang_timeout: options.hang_timeout
     }
   end
+
+  defp hello(%{backend: nil}), do: %{}
+  defp hello(%{backend: backend}), do: %{"backend" => backend}
 
   defp await(options, supervisor) do
     wait = fn -> await_engine(options.name, supervisor) end

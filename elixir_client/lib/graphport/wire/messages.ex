@@ -37,10 +37,10 @@ defmodule Graphport.Wire.Messages do
 
   defguardp is_id(id) when is_integer(id) and id >= 0 and id <= @max_id
 
-  @doc "The first message of a pipe."
-  @spec hello(String.t()) :: iodata
-  def hello(client),
-    do: Encoder.encode!(["hello", %{"protocol" => protocol(), "client" => client, "options" => %{}}])
+  @doc "The first message of a pipe; `options` are settings for the engine."
+  @spec hello(String.t(), map) :: iodata
+  def hello(client, options),
+    do: Encoder.encode!(["hello", %{"protocol" => protocol(), "client" => client, "options" => options}])
 
   @doc "Loads a graph as a session."
   @spec open(id, id, map) :: {:ok, outgoing} | {:error, Error.t()}

@@ -160,7 +160,8 @@ defmodule Graphport.Wire.RoundTripTest do
             {Messages.cancel(1), ["cancel", 1]},
             {Messages.ping(7), ["ping", 7]},
             {Messages.credit(3, 4), ["credit", 3, 4]},
-            {Messages.hello("c"), ["hello", %{"protocol" => 1, "client" => "c", "options" => %{}}]}
+            {Messages.hello("c", %{"backend" => "b"}),
+             ["hello", %{"protocol" => 1, "client" => "c", "options" => %{"backend" => "b"}}]}
           ],
           do: assert(Decoder.decode(IO.iodata_to_binary(iodata)) == {:ok, message})
     end
