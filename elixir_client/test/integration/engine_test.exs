@@ -125,6 +125,16 @@ defmodule Graphport.Integration.EngineTest do
   end
 
   describe "errors" do
+    test "a model backend that does not exist is named", %{name: name} do
+      other = Module.concat(name, Backend)
+      start_engine(other, backend: "no such")
+      session = Graphport.open!(other, one("llamacpp-inference", %{model_path: "/m.gguf", prompt: "hi"}))
+
+      assert {:error, %Error{code: :backend_unavailable, message: message}} = Graphport.demand(session, "n")
+      assert message =~ "no such"
+      assert message =~ "llama-server"
+    end
+
     test "a node that raises", %{name: name} do
       session = Graphport.open!(name, one("raises", %{text: "no luck today"}))
 

@@ -30,6 +30,7 @@ defmodule Graphport.Instance.Engine do
           name: atom,
           command: Pipe.command(),
           start_timeout: pos_integer,
+          hello: map,
           hang_timeout: pos_integer
         }
 
