@@ -33,6 +33,8 @@ class WorkerLife:
         self._parent = parent
         # Called before the process ends.
         self.before_end: Callable[[], None] = _nothing
+        # Set when the end has begun, perhaps on another thread.
+        self.ending = False
         if not set_parent_death_signal(signal.SIGKILL, expected_parent=parent):
             self.leave(0)
         # C code and libraries print to descriptor 1 too; the announcement gets a descriptor of its own.
@@ -58,6 +60,7 @@ class WorkerLife:
 
     def leave(self, status: int) -> NoReturn:
         """End without destructors, which may wait for work in progress; remove the socket and its folder."""
+        self.ending = True
         self.before_end()
         if self._socket_path is not None:
             with contextlib.suppress(OSError):

@@ -123,7 +123,10 @@ class LlamaServerProfile:
         return announced_address(line, asked)
 
     def start_failure(self, returncode: int) -> str | None:
-        """What the exit status says: 1 of a server that listened already is a file that it refused."""
+        """What the exit status says.
+
+        The program has 1 for all that it refuses. It gets only arguments that its help text names, so that is the file.
+        """
         return "invalid_model" if returncode == _REFUSED_STATUS else failure_code(returncode)
 
 

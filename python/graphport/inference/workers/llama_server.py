@@ -1,7 +1,7 @@
 """Stands between the engine and a `llama-server` program, which knows neither a life line nor its parent's death.
 
 Run as `python -m graphport.inference.workers.llama_server <JSON>` by the profile of the same name. Starts the program,
-says where it listens once it does, and passes its end on: the same exit status, the same signal. Ends it, and removes
+says where it will listen, and passes its end on: the same exit status, the same signal. Ends it, and removes
 its socket, when its own standard input closes, its parent dies or SIGTERM comes.
 """
 
@@ -16,18 +16,16 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 from graphport.inference.workers import CANNOT_RUN_STATUS, KEY_VARIABLE
 from graphport.process.life_line import WorkerLife
 
 _PR_SET_PDEATHSIG: Final = 1
-_PAUSE_SECONDS: Final = 0.01
 
 
 def main(arguments: list[str]) -> NoReturn:
-    """Start the program, announce it, and wait for its end."""
+    """Start the program, say where it will listen, and wait for its end."""
     settings = json.loads(arguments[0])
     socket_path: str | None = settings["socket_path"]
     life = WorkerLife(socket_path, settings["parent"])
@@ -39,15 +37,11 @@ def main(arguments: list[str]) -> NoReturn:
         life.leave(CANNOT_RUN_STATUS)
     life.before_end = lambda: _kill(server)
     life.end_on_sigterm()
-    # It listens before it loads the model. Whatever ends it before that, a wrong argument above all, is not the file.
-    while not _listens(socket_path, port):
-        if (status := server.poll()) is not None:
-            if status < 0:
-                _die_by(-status)
-            life.leave(CANNOT_RUN_STATUS)
-        time.sleep(_PAUSE_SECONDS)
+    # It does not listen yet; its health is asked for until it does.
     life.announce(f"http://127.0.0.1:{port}" if socket_path is None else "socket")
     status = server.wait()
+    while life.ending:  # it was us who ended it; the thread that did is cleaning up
+        signal.pause()
     if status < 0:
         _die_by(-status)
     life.leave(status)
@@ -79,17 +73,6 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def _listens(socket_path: str | None, port: int | None) -> bool:
-    probe = socket.socket() if socket_path is None else socket.socket(socket.AF_UNIX)
-    address: Any = ("127.0.0.1", port) if socket_path is None else socket_path
-    with probe:
-        try:
-            probe.connect(address)
-        except OSError:
-            return False
-    return True
 
 
 def _kill(server: subprocess.Popen[bytes]) -> None:

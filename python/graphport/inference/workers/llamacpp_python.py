@@ -101,6 +101,10 @@ def _served_model(base: Any) -> Any:
             if len(tokens) >= self.n_ctx():
                 raise _ContextExceededError(f"the prompt has {len(tokens)} tokens, the context {self.n_ctx()}")
             self.counts = {"prompt_tokens": len(tokens), "completion_tokens": 0}
+            if kwargs.get("seed") is not None:
+                # What is left of the prompt before would be used again, and with it other roundings: the text of one
+                # seed then differs from time to time.
+                self.reset()
             return super().create_completion(tokens, *args, **kwargs)
 
         def generate(self, *args: Any, **kwargs: Any) -> Iterator[int]:
