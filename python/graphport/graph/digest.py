@@ -16,6 +16,11 @@ from xxhash import xxh3_128_digest as xxh3
 
 __all__ = ["DEAD", "digest", "xxh3"]
 
+# Seeds that keep the digest of a text apart from that of the bytes which spell it.
+_TEXT: Final = 1
+_BYTES: Final = 2
+# Longer texts and bytes within a value are hashed where they lie, and not copied into what is hashed.
+_LONG: Final = 1_024
 DEAD: Final = xxh3(b"graphport: the edge is dead")
 
 
@@ -23,9 +28,9 @@ def digest(value: Any) -> bytes | None:
     """The digest of a value, or None if it holds something other than plain data."""
     kind = value.__class__
     if kind is str:
-        return xxh3(b"s" + value.encode("utf-8", "surrogatepass"))
+        return xxh3(_utf8(value), seed=_TEXT)
     if kind is bytes:
-        return xxh3(b"b" + value)
+        return xxh3(value, seed=_BYTES)
     try:
         return xxh3(_packed(_canonical(value)))
     except (TypeError, ValueError, OverflowError, RecursionError):
@@ -41,7 +46,10 @@ def _canonical(value: Any) -> Any:
     if kind is float:
         return ["nan"] if math.isnan(value) else ["f", value + 0.0]
     if kind is str:
-        return ["s", value.encode("utf-8", "surrogatepass")]
+        text = _utf8(value)
+        return ["s", text] if len(text) <= _LONG else ["S", xxh3(text)]
+    if kind is bytes and len(value) > _LONG:
+        return ["B", xxh3(value)]
     if kind is int and not -(2**63) <= value < 2**64:
         return ["i", str(value)]
     if kind is tuple:
@@ -51,6 +59,10 @@ def _canonical(value: Any) -> Any:
     if kind in _BY_ISO:
         return [kind.__name__, value.isoformat()]
     return value
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _canonical_bytes(value: Any) -> bytes:

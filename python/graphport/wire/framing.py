@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _LENGTH: Final = struct.Struct(">I")
+# Payloads of at least this many bytes are given out as views.
+_LONG_PAYLOAD: Final = 65_536
 # A batch is closed at this size: large enough to amortise the BEAM's work per frame, small enough not to hold it.
 BATCH_BYTES: Final = 65_536
 
@@ -23,33 +25,47 @@ BATCH_BYTES: Final = 65_536
 class FrameSplitter:
     """Collects reads and gives out whole payloads. Keeps at most one unfinished frame."""
 
-    __slots__ = ("_buffer",)
+    __slots__ = ("_kept", "_kept_bytes", "_needed_bytes")
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._kept: list[bytes] = []
+        self._kept_bytes = 0
+        self._needed_bytes = 0
 
-    def feed(self, data: bytes) -> list[bytes]:
+    def feed(self, data: bytes) -> list[bytes | memoryview]:
         """Take one read; return the payloads it completes, in order.
+
+        A long payload is a view of what was read, so that it is not copied.
 
         Raises:
             WireError: `bad_frame` if a length is over `MAX_FRAME_BYTES`. The splitter is of no use after that.
         """
-        if not self._buffer and len(data) == 4 + int.from_bytes(data[:4], "big") <= MAX_FRAME_BYTES:
+        if self._kept:
+            self._kept.append(data)
+            self._kept_bytes += len(data)
+            if self._kept_bytes < self._needed_bytes:
+                return []
+            data = b"".join(self._kept)
+        elif len(data) == 4 + int.from_bytes(data[:4], "big") <= MAX_FRAME_BYTES:
             return [data[4:]]  # one whole frame: nearly always so
-        if self._buffer:
-            self._buffer += data
-            data = bytes(self._buffer)
-        position, end, payloads = 0, len(data), []
+        return self._split(data)
+
+    def _split(self, data: bytes) -> list[bytes | memoryview]:
+        position, end, needed = 0, len(data), 4
+        payloads: list[bytes | memoryview] = []
         while end - position >= 4:
             (length,) = _LENGTH.unpack_from(data, position)
             if length > MAX_FRAME_BYTES:
                 raise WireError(f"a frame of {length} bytes; at most {MAX_FRAME_BYTES} are taken", code="bad_frame")
-            if end - position - 4 < length:
+            needed = 4 + length
+            if end - position < needed:
                 break
-            payloads.append(data[position + 4 : position + 4 + length])
-            position += 4 + length
-        if position or not self._buffer:
-            self._buffer = bytearray(data[position:])
+            whole = data if length < _LONG_PAYLOAD else memoryview(data)
+            payloads.append(whole[position + 4 : position + needed])
+            position += needed
+            needed = 4
+        self._kept = [data[position:]] if position < end else []
+        self._kept_bytes, self._needed_bytes = end - position, needed
         return payloads
 
 

@@ -33,8 +33,7 @@ defmodule Graphport.Port.Pipe do
       {:busy_limits_port, Limits.port_busy_bytes()},
       {:busy_limits_msgq, :disabled},
       {:args, ["-c", @shell, words | engine]},
-      {:env,
-       for({name, value} <- Python.env(command.python_path), do: {to_charlist(name), to_charlist(value)})}
+      {:env, for({name, value} <- env(command), do: {to_charlist(name), to_charlist(value)})}
     ]
 
     port = Port.open({:spawn_executable, "/bin/sh"}, options)
@@ -45,6 +44,15 @@ defmodule Graphport.Port.Pipe do
     error in ErlangError -> {:error, error.original}
     # The program was gone before it could be asked for its id.
     error in [FunctionClauseError, KeyError, ArgumentError] -> {:error, error}
+  end
+
+  # Large values are new memory, and most of their cost is the kernel's, page by page: with huge pages 64 MiB go in and
+  # out of an engine three times as fast (measured on glibc 2.36), for about 1 MiB more of an idle one.
+  defp env(command) do
+    tunables =
+      if System.get_env("GLIBC_TUNABLES"), do: [], else: [{"GLIBC_TUNABLES", "glibc.malloc.hugetlb=1"}]
+
+    tunables ++ Python.env(command.python_path)
   end
 
   @doc "What the engine last wrote to its own standard error."
