@@ -38,6 +38,7 @@ defmodule Graphport.Error do
     :duplicate_edge,
     :duplicate_id,
     :engine_down,
+    :erlport_not_found,
     :incompatible_ports,
     :internal_error,
     :invalid_graph,

@@ -8,6 +8,7 @@
     ├── DemandStopped    deadline_exceeded, cancelled, shutting_down
     ├── InferenceError   backend_crashed, backend_unavailable, backend_failed, backend_timeout, backend_unsupported,
     │                    model_not_found, invalid_model, context_exceeded
+    ├── ErlPortNotFound  erlport_not_found      (also an ImportError)
     └── InternalError    internal_error
 
 A code is what programs compare; a message is what a person reads. Nothing matches an error by its text.
@@ -35,6 +36,7 @@ CODES: Final[dict[str, str]] = {
     "duplicate_edge": "Two edges lead to one port that takes a single value.",
     "duplicate_id": "The same id is used twice.",
     "engine_down": "The engine process ended before it answered. The work may have been done.",
+    "erlport_not_found": "ErlPort is not installed on one of the two sides, or is one that cannot be used.",
     "incompatible_ports": "An edge joins ports whose value types do not fit.",
     "internal_error": "Graphport itself failed; the log says where.",
     "invalid_graph": "The graph cannot be loaded; `details.faults` lists everything that is wrong with it.",
@@ -143,6 +145,12 @@ class InferenceError(GraphportError):
     """A model backend failed, is missing, or refused a model or prompt."""
 
     default_code = "backend_failed"
+
+
+class ErlPortNotFound(GraphportError, ImportError):
+    """ErlPort's Python code cannot be loaded, or did not start this process."""
+
+    default_code = "erlport_not_found"
 
 
 class InternalError(GraphportError):

@@ -1,7 +1,7 @@
 """Takes the wire's file descriptors out of everybody's reach, and catches what nodes write to fds 1 and 2.
 
 Runs before any user code is imported. Afterwards no print, C library or forked child can corrupt or hold the wire.
-Called by `app.engine`.
+Called by `app.engine` and `graphport.erlport`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 PIPE_BYTES: Final = 1_048_576
 _FIRST_PRIVATE_FD: Final = 10
@@ -38,18 +41,34 @@ def take_wire(*, stdio: bool) -> WireFds:
     Raises:
         OSError: the process was not started with those fds open.
     """
-    theirs = (0, 1) if stdio else (3, 4)
-    moved = WireFds(*(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_PRIVATE_FD) for fd in theirs))
-    null = os.open(os.devnull, os.O_RDWR)
-    for fd in theirs:
-        os.dup2(null, fd)
-    os.close(null)
+    theirs = WireFds(0, 1) if stdio else WireFds(3, 4)
+    moved = copy_wire(theirs)
+    silence(theirs)
     if not stdio:
         for fd in moved:
             os.set_blocking(fd, False)
             _enlarge(fd)
+    return moved
+
+
+def copy_wire(theirs: WireFds) -> WireFds:
+    """The same wire by private fds, which no child process inherits and a forked one loses.
+
+    Raises:
+        OSError: one of the fds is not open.
+    """
+    moved = WireFds(*(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_PRIVATE_FD) for fd in theirs))
     os.register_at_fork(after_in_child=lambda: _let_go(moved))
     return moved
+
+
+def silence(fds: Collection[int]) -> None:
+    """Put /dev/null in the place of these fds."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in fds:
+        os.dup2(null, fd)
+    if null not in fds:
+        os.close(null)
 
 
 def _let_go(wire: WireFds) -> None:

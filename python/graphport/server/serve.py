@@ -1,4 +1,4 @@
-"""Runs one engine on the current event loop until its pipe ends. Called by `app.engine`."""
+"""Runs one engine on the current event loop until its pipe ends. Called by `app.engine` and `graphport.erlport`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from graphport.contracts.sink import DemandSink
     from graphport.demand.evaluator import Evaluator
     from graphport.server.descriptors import CapturedFds, WireFds
+    from graphport.server.transport import Transport
 
 _log = logging.getLogger("graphport.server")
 
@@ -45,8 +46,22 @@ async def serve(
         The exit status for the process.
     """
     loop = asyncio.get_running_loop()
+    if stdio:
+        return await converse(ThreadTransport(loop, wire, at_end=end_soon), captured, start=start, stop=stop)
+    watch_hang_up(wire.read)
+    return await converse(PipeTransport(loop, wire), captured, start=start, stop=stop)
+
+
+async def converse(
+    transport: Transport,
+    captured: CapturedFds,
+    *,
+    start: Callable[[DemandSink, dict[str, Any]], Evaluator],
+    stop: Callable[[], Awaitable[None]],
+) -> int:
+    """Speak the protocol over a transport that has not been started, until it ends. See `serve`."""
+    loop = asyncio.get_running_loop()
     _end_forks_of(loop)
-    transport = ThreadTransport(loop, wire, at_end=end_soon) if stdio else PipeTransport(loop, wire)
     outbox = Outbox(loop, transport)
     logs = LogCapture(loop, LogOutlet(loop, outbox), captured)
     status: asyncio.Future[int] = loop.create_future()
@@ -63,8 +78,6 @@ async def serve(
 
     connection = Connection(outbox, started, ended)
     transport.start(connection.received, connection.ended)
-    if not stdio:
-        watch_hang_up(wire.read)
     code = await status
     logs.finish()
     for evaluator in evaluators:
@@ -75,18 +88,8 @@ async def serve(
     return code
 
 
-def _end_forks_of(loop: asyncio.AbstractEventLoop) -> None:
-    """A child that a node forked on the loop's thread must not go on as a second engine when the node returns."""
-    thread = threading.get_ident()
-
-    def in_child() -> None:
-        if threading.get_ident() == thread and loop.is_running():
-            loop.call_soon(os._exit, 0)
-
-    os.register_at_fork(after_in_child=in_child)
-
-
-async def _drained(transport: PipeTransport | ThreadTransport) -> None:
+async def _drained(transport: Transport) -> None:
+    _end_forks_of(loop)
     """Let the last words out, for as long as the other side reads, at most a second."""
     for _ in range(100):
         if not transport.backlog:
