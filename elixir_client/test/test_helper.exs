@@ -1,4 +1,7 @@
 proper = if Code.ensure_loaded?(:proper), do: [], else: [:proper]
 if proper != [], do: IO.puts("PropEr is not installed: its tests are left out (Debian: erlang-proper)")
+# ErlPort's own application where ERL_LIBS has one; it is in no package registry but Hex.
+unless Code.ensure_loaded?(:python), do: Code.require_file("support/erlport/python.exs", __DIR__)
+
 # `scripts/test --all` includes these two.
 ExUnit.start(exclude: [:slow, :model | proper], capture_log: true)

@@ -40,6 +40,9 @@ defmodule Graphport.Options do
       {:backend, :string, nil,
        "What runs models: `\"xllamacpp\"`, `\"llama-cpp-python\"`, `\"llama-server\"` or `\"external\"`. Else the variable " <>
          "`GRAPHPORT_BACKEND`, then the first that is installed."},
+      {:transport, :transport, :port,
+       "`:erlport` has the app's own ErlPort start Python and carry the frames, in place of a port of Graphport's own. " <>
+         "Slower, and without the pipe's guards; see the README."},
       {:start_timeout, :milliseconds, 15_000, "How long the engine may take to get ready."},
       {:hang_timeout, :milliseconds, 10_000,
        "An engine that says nothing for so long, not even to a ping, is killed and started anew."}
@@ -162,6 +165,7 @@ defmodule Graphport.Options do
   defp valid?(:name, value), do: is_atom(value) and value not in [nil, true, false]
   defp valid?(:string, value), do: is_nil(value) or (is_binary(value) and value != "")
   defp valid?(:strings, value), do: is_list(value) and Enum.all?(value, &(is_binary(&1) and &1 != ""))
+  defp valid?(:transport, value), do: value in [:port, :erlport]
   defp valid?(:milliseconds, value), do: is_integer(value) and value in 1..@longest_ms
   defp valid?(:timeout, value), do: value == :infinity or (is_integer(value) and value in 0..@longest_ms)
   defp valid?(:boolean, value), do: is_boolean(value)
@@ -176,6 +180,7 @@ defmodule Graphport.Options do
   defp expected(:name), do: "an atom"
   defp expected(:string), do: "a non-empty string"
   defp expected(:strings), do: "a list of non-empty strings"
+  defp expected(:transport), do: ":port or :erlport"
   defp expected(:milliseconds), do: "milliseconds as an integer from 1 to #{@longest_ms}"
   defp expected(:timeout), do: "milliseconds as an integer from 0 to #{@longest_ms}, or :infinity"
   defp expected(:boolean), do: "a boolean"

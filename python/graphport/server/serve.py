@@ -88,8 +88,18 @@ async def converse(
     return code
 
 
+def _end_forks_of(loop: asyncio.AbstractEventLoop) -> None:
+    """A child that a node forked on the loop's thread must not go on as a second engine when the node returns."""
+    thread = threading.get_ident()
+
+    def in_child() -> None:
+        if threading.get_ident() == thread and loop.is_running():
+            loop.call_soon(os._exit, 0)
+
+    os.register_at_fork(after_in_child=in_child)
+
+
 async def _drained(transport: Transport) -> None:
-    _end_forks_of(loop)
     """Let the last words out, for as long as the other side reads, at most a second."""
     for _ in range(100):
         if not transport.backlog:

@@ -124,7 +124,7 @@ defmodule Graphport.Instance.Engine do
   end
 
   def handle_info({:close, epoch}, %{epoch: epoch, port: port} = state) when port != nil do
-    _ = close_port(port)
+    _ = Pipe.close(port)
     {:noreply, end_epoch(state, :normal)}
   end
 
@@ -168,9 +168,7 @@ defmodule Graphport.Instance.Engine do
   defp route([], state), do: state
 
   defp route_one({:credit, frames, bytes}, state) do
-    with {:output, output} <- Port.info(state.port, :output),
-         do: Credit.settle(state.credit, frames, bytes, output)
-
+    Credit.settle(state.credit, frames, bytes, Pipe.output(state.port))
     state
   end
 
@@ -368,7 +366,7 @@ defmodule Graphport.Instance.Engine do
     parts = [
       state.fault && state.fault.message,
       state.exit_status && "exit status #{state.exit_status}",
-      reason not in [:normal, :epipe] && "port closed with #{inspect(reason)}"
+      Pipe.why(state.pipe.port, reason)
     ]
 
     what = parts |> Enum.filter(&is_binary/1) |> Enum.join(", ")
@@ -382,13 +380,6 @@ defmodule Graphport.Instance.Engine do
 
   defp close(state) do
     Janitor.engine_ended(state.instance, state.pipe)
-    close_port(state.port)
-  end
-
-  defp close_port(port) do
-    Port.close(port)
-  rescue
-    # It was closed already.
-    ArgumentError -> true
+    Pipe.close(state.port)
   end
 end

@@ -8,7 +8,7 @@ defmodule Graphport.Instance.Supervisor do
 
   alias Graphport.{Aside, Error, Instance}
   alias Graphport.Instance.{Engine, Janitor, LogRelay, Table}
-  alias Graphport.Port.Python
+  alias Graphport.Port.{Erlport, Python}
 
   # The engine answers or fails within its own start time-out; this is only for an owner that cannot even do that.
   @start_grace_ms 5_000
@@ -16,7 +16,8 @@ defmodule Graphport.Instance.Supervisor do
   @doc "Starts an instance and waits until its engine is up."
   @spec start_link(map) :: {:ok, pid} | {:error, Error.t() | term}
   def start_link(options) do
-    with {:ok, executable} <- Python.find(options.python, options.python_path),
+    with :ok <- check(options.transport),
+         {:ok, executable} <- Python.find(options.python, options.python_path),
          {:ok, pid} <- Supervisor.start_link(__MODULE__, settings(options, executable), name: options.name) do
       case await(options, pid) do
         :ok -> {:ok, pid}
@@ -42,10 +43,18 @@ defmodule Graphport.Instance.Supervisor do
     Supervisor.init(children, strategy: :rest_for_one)
   end
 
+  defp check(:erlport), do: Erlport.check()
+  defp check(:port), do: :ok
+
   defp settings(options, executable) do
     %{
       name: options.name,
-      command: %{executable: executable, nodes: options.nodes, python_path: options.python_path},
+      command: %{
+        transport: options.transport,
+        executable: executable,
+        nodes: options.nodes,
+        python_path: options.python_path
+      },
       start_timeout: options.start_timeout,
       hello: hello(options),
       hang_timeout: options.hang_timeout

@@ -53,12 +53,12 @@ defmodule Graphport.Port.Credit do
   end
 
   @doc """
-  Takes note of what the engine has read, in total. `output` is what the port has put out, in total.
+  Takes note of what the engine has read, in total. `output` is what the port has put out, in total, if that is known.
 
   `Port.info(port, :output)` counts the payload of `{:packet, 4}` frames without their four length bytes (measured on
   OTP 25: 0, then 5 after one frame of five bytes), like the engine's own count.
   """
-  @spec settle(t, non_neg_integer, non_neg_integer, non_neg_integer) :: :ok
+  @spec settle(t, non_neg_integer, non_neg_integer, non_neg_integer | nil) :: :ok
   def settle(credit, frames, bytes, output) do
     :atomics.put(credit, @frames_read, frames)
     :atomics.put(credit, @bytes_read, bytes)

@@ -9,16 +9,27 @@ defmodule Graphport.Port.Pipe do
 
   require Graphport.Wire.Limits
 
-  alias Graphport.Port.{OsProcess, Python}
+  alias Graphport.Port.{Erlport, OsProcess, Python}
   alias Graphport.Wire.Limits
 
   @shell "umask=$(umask); umask 077; exec </dev/null 2>\"$0\"; umask \"$umask\"; exec \"$@\""
   @last_words_bytes 2_000
 
-  @type command :: %{executable: String.t(), nodes: [String.t()], python_path: [String.t()]}
-  @type t :: %{port: port, os_pid: pos_integer, start_time: OsProcess.start_time(), words: Path.t()}
+  @type command :: %{
+          optional(:transport) => :port | :erlport,
+          executable: String.t(),
+          nodes: [String.t()],
+          python_path: [String.t()]
+        }
+
+  @typedoc "An Erlang port, or ErlPort's process in its place."
+  @type wire :: port | pid
+
+  @type t :: %{port: wire, os_pid: pos_integer, start_time: OsProcess.start_time(), words: Path.t() | nil}
 
   @spec open(command) :: {:ok, t} | {:error, term}
+  def open(%{transport: :erlport} = command), do: Erlport.open(command)
+
   def open(command) do
     words =
       Path.join(System.tmp_dir!(), "graphport-#{System.pid()}-#{System.unique_integer([:positive])}.err")
@@ -55,8 +66,42 @@ defmodule Graphport.Port.Pipe do
     tunables ++ Python.env(command.python_path)
   end
 
+  @doc "Writes a frame. Raises `ArgumentError` if the wire is closed."
+  @spec command(wire, iodata) :: term
+  def command(port, frame) when is_port(port), do: :erlang.port_command(port, frame)
+  def command(pid, frame), do: Erlport.command(pid, frame)
+
+  @spec open?(wire) :: boolean
+  def open?(port) when is_port(port), do: :erlang.port_info(port, :id) != :undefined
+  def open?(pid), do: Process.alive?(pid)
+
+  @doc "Bytes of frames that the wire has put out since it was opened; `nil` if it is closed or cannot tell."
+  @spec output(wire) :: non_neg_integer | nil
+  def output(port) when is_port(port) do
+    with {:output, bytes} <- Port.info(port, :output), do: bytes
+  end
+
+  def output(_pid), do: nil
+
+  @spec close(wire) :: true
+  def close(port) when is_port(port) do
+    Port.close(port)
+  rescue
+    # It was closed already.
+    ArgumentError -> true
+  end
+
+  def close(pid), do: Erlport.close(pid)
+
+  @doc "The reason of a wire's exit in words; `nil` if it says nothing."
+  @spec why(wire, term) :: String.t() | nil
+  def why(_wire, reason) when reason in [:normal, :epipe], do: nil
+  def why(port, reason) when is_port(port), do: "port closed with #{inspect(reason)}"
+  def why(_pid, reason), do: Erlport.why(reason)
+
   @doc "What the engine last wrote to its own standard error."
   @spec last_words(t) :: String.t()
+  def last_words(%{words: nil}), do: ""
   def last_words(pipe), do: OsProcess.tail(pipe.words, @last_words_bytes)
 
   @doc "Removes what engines of BEAMs that were killed have left on disk. May block."
@@ -76,7 +121,7 @@ defmodule Graphport.Port.Pipe do
   @spec bury(t) :: :ok
   def bury(pipe) do
     OsProcess.kill(pipe.os_pid, pipe.start_time)
-    _ = File.rm(pipe.words)
+    if pipe.words, do: File.rm(pipe.words)
     :ok
   end
 end

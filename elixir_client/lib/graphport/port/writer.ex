@@ -4,7 +4,7 @@ defmodule Graphport.Port.Writer do
   # the port gets busy and suspends the writer.
   @moduledoc false
 
-  alias Graphport.Port.Credit
+  alias Graphport.Port.{Credit, Pipe}
 
   # While there is no credit: how long to wait before looking again, doubling up to the second figure.
   @first_wait_ms 1
@@ -26,14 +26,15 @@ defmodule Graphport.Port.Writer do
   def now_ms, do: :erlang.monotonic_time(:millisecond)
 
   @doc "Writes, waiting for credit until the deadline."
-  @spec write(port, Credit.t(), iodata, :normal | :reserve, deadline) :: :ok | {:error, :overloaded | :closed}
+  @spec write(Pipe.wire(), Credit.t(), iodata, :normal | :reserve, deadline) ::
+          :ok | {:error, :overloaded | :closed}
   def write(port, credit, frame, kind, deadline) do
     bytes = :erlang.iolist_size(frame)
     with :ok <- reserve(port, credit, bytes, kind, deadline), do: command(port, credit, frame, bytes)
   end
 
   @doc "Takes credit for so many bytes, waiting for it until the deadline."
-  @spec reserve(port, Credit.t(), non_neg_integer, :normal | :reserve, deadline) ::
+  @spec reserve(Pipe.wire(), Credit.t(), non_neg_integer, :normal | :reserve, deadline) ::
           :ok | {:error, :overloaded | :closed}
   def reserve(port, credit, bytes, kind, deadline) do
     if Credit.take(credit, bytes, kind),
@@ -42,11 +43,12 @@ defmodule Graphport.Port.Writer do
   end
 
   @doc "Writes if there is credit now."
-  @spec try_write(port, Credit.t(), iodata, :normal | :reserve) :: :ok | {:error, :overloaded | :closed}
+  @spec try_write(Pipe.wire(), Credit.t(), iodata, :normal | :reserve) ::
+          :ok | {:error, :overloaded | :closed}
   def try_write(port, credit, frame, kind), do: write(port, credit, frame, kind, now_ms())
 
   @doc "Writes whether there is credit or not, and counts it."
-  @spec force(port, Credit.t(), iodata) :: :ok | {:error, :closed}
+  @spec force(Pipe.wire(), Credit.t(), iodata) :: :ok | {:error, :closed}
   def force(port, credit, frame) do
     bytes = :erlang.iolist_size(frame)
     Credit.force(credit, bytes)
@@ -57,7 +59,7 @@ defmodule Graphport.Port.Writer do
     wait_ms = min(wait_ms, left_ms(deadline))
 
     cond do
-      :erlang.port_info(port, :id) == :undefined ->
+      not Pipe.open?(port) ->
         {:error, :closed}
 
       wait_ms == 0 ->
@@ -74,10 +76,10 @@ defmodule Graphport.Port.Writer do
   end
 
   defp command(port, credit, frame, bytes) do
-    :erlang.port_command(port, frame)
+    Pipe.command(port, frame)
     :ok
   rescue
-    # The port is closed; an ended epoch's credit is never used again, but keep it true.
+    # The wire is closed; an ended epoch's credit is never used again, but keep it true.
     ArgumentError ->
       Credit.give_back(credit, bytes)
       {:error, :closed}
