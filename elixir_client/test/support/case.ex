@@ -14,7 +14,7 @@ defmodule Graphport.Case do
   end
 
   setup context do
-    {:ok, name: context.test}
+    {:ok, name: :"#{context.module |> Module.split() |> List.last()} #{context.test}"}
   end
 
   @doc "Starts an instance whose engine is the scripted peer."

@@ -60,6 +60,13 @@ def logs(text: str, ctx: ThreadRunContext) -> Any:
 
 
 @node(outputs={"value": Any}, effect="volatile")
+def prints(text: str) -> Any:
+    """Prints, and writes to standard output as C code does."""
+    print(text, "from Python", flush=True)  # noqa: T201 - what the test is about
+    os.write(1, b"\n")
+
+
+@node(outputs={"value": Any}, effect="volatile")
 def sleeps() -> Any:
     """Blocks its thread for a while."""
     time.sleep(0.3)
