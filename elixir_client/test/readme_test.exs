@@ -2,6 +2,8 @@ defmodule Graphport.ReadmeTest do
   # The project's README is run: its Elixir as it stands there, its Python as the user's module.
   use Graphport.Case
 
+  alias Graphport.Wire.{Decoder, Encoder}
+
   @readme Path.expand("../../README.md", __DIR__)
   @external_resource @readme
 
@@ -12,7 +14,7 @@ defmodule Graphport.ReadmeTest do
   end
 
   test "the README has the blocks that are run here" do
-    assert length(blocks("elixir")) == 3
+    assert length(blocks("elixir")) == 4
     assert length(blocks("python")) == 1
   end
 
@@ -20,7 +22,7 @@ defmodule Graphport.ReadmeTest do
   test "the first example gives the answer it is meant to give" do
     System.put_env("GRAPHPORT_PYTHON", python())
     System.put_env("PYTHONPATH", Path.expand("../../python", __DIR__))
-    [first, _child, _stream] = blocks("elixir")
+    [first | _] = blocks("elixir")
 
     assert {"And the sea?", bindings} = Code.eval_string(first)
     assert %Graphport.Session{} = bindings[:session]
@@ -29,10 +31,25 @@ defmodule Graphport.ReadmeTest do
     System.delete_env("PYTHONPATH")
   end
 
+  test "calls through ErlPort work as shown" do
+    [_first, _child, _stream, calls] = blocks("elixir")
+    paths = [to_charlist(Path.expand("../../python", __DIR__))]
+    nodes = [%{"id" => "answer", "type" => "text-output", "data" => %{"text" => "Rayleigh"}}]
+
+    bindings = [
+      python_options: [python: to_charlist(python()), python_path: paths],
+      graph: %{"nodes" => nodes, "edges" => []},
+      pack: &(&1 |> Encoder.encode!() |> IO.iodata_to_binary()),
+      unpack: fn packed -> with({:ok, value} <- Decoder.decode(packed), do: value) end
+    ]
+
+    assert {%{"text" => "Rayleigh"}, _bindings} = Code.eval_string(calls, bindings)
+  end
+
   @tag :tmp_dir
   test "nodes of one's own work as shown", %{tmp_dir: folder, name: name} do
     [source] = blocks("python")
-    [_first, child, stream] = blocks("elixir")
+    [_first, child, stream, _calls] = blocks("elixir")
     File.write!(Path.join(folder, "my_app_nodes.py"), source)
     {{Graphport, options}, _bindings} = Code.eval_string(child)
     assert options[:nodes] == ["my_app_nodes"]
