@@ -32,19 +32,20 @@ defmodule Graphport.Port.Erlport do
   @doc "Starts a Python process, linked to the calling process, and has it serve. Blocks while ErlPort asks Python for its version."
   @spec open(map) :: {:ok, map} | {:error, term}
   def open(command) do
-    options = [
-      :nouse_stdio,
-      packet: 4,
-      python: to_charlist(command.executable),
-      python_path: Enum.map(command.python_path, &(&1 |> Path.expand() |> to_charlist()))
-    ]
-
     # Not `start_link`: of a start that fails the exit signal would come some time later, from a process nobody knows.
-    with {:ok, pid} <- apply(@python, :start, [options]) do
+    with {:ok, pid} <- apply(@python, :start, [options(command)]) do
       Process.link(pid)
       apply(@python, :call, [pid, @module, :serve, [self(), pid, command.nodes], [:async]])
       pipe(pid, os_pid(pid))
     end
+  end
+
+  @doc "ErlPort's options for an engine. It refuses an empty list of paths."
+  @spec options(map) :: [atom | {atom, term}]
+  def options(command) do
+    paths = for path <- command.python_path, do: path |> Path.expand() |> to_charlist()
+    given = [:nouse_stdio, packet: 4, python: to_charlist(command.executable)]
+    if paths == [], do: given, else: given ++ [python_path: paths]
   end
 
   defp pipe(pid, nil) do

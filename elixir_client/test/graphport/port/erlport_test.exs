@@ -238,6 +238,13 @@ defmodule Graphport.Port.ErlportTest do
     end
   end
 
+  test "ErlPort is given a path for modules only if there is one" do
+    command = %{executable: "/usr/bin/python3", python_path: [], nodes: []}
+    assert Erlport.options(command) == [:nouse_stdio, packet: 4, python: '/usr/bin/python3']
+    assert {:python_path, ['/a']} in Erlport.options(%{command | python_path: ["/a"]})
+    assert {:error, {:invalid_option, _option, _why}} = :python.start(python_path: [])
+  end
+
   test "why a process of ErlPort's ended, in words" do
     assert Erlport.why({:port_closed, {:code, 3}}) == "exit status 3"
 

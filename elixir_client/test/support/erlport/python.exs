@@ -7,8 +7,8 @@ defmodule :python do
 
   @python_code Path.expand("../../../../tests/support/erlport_python3", __DIR__)
 
-  def start(options), do: GenServer.start(__MODULE__, options)
-  def start_link(options), do: GenServer.start_link(__MODULE__, options)
+  def start(options), do: with(:ok <- check(options), do: GenServer.start(__MODULE__, options))
+  def start_link(options), do: with(:ok <- check(options), do: GenServer.start_link(__MODULE__, options))
   def stop(pid), do: GenServer.cast(pid, :stop)
   def cast(pid, message), do: GenServer.cast(pid, {:message, message})
 
@@ -23,6 +23,12 @@ defmodule :python do
         {:error, error} -> :erlang.error(error)
       end
     end
+  end
+
+  defp check(options) do
+    if {:python_path, []} in options,
+      do: {:error, {:invalid_option, {:python_path, []}, :invalid_path}},
+      else: :ok
   end
 
   @impl GenServer
