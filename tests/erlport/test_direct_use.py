@@ -171,3 +171,18 @@ def test_the_process_ends_when_the_port_closes(erlport: ErlPortClient) -> None:
     erlport.hang_up()
 
     assert erlport.process.wait(30) == 0
+
+
+def test_nodes_are_stopped_before_the_process_ends(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    with ErlPortClient(folders=[Path(__file__).parent]) as erlport:
+        assert erlport.ask("start", {"nodes": ["tidy_nodes"]}) == OK
+        opened(erlport, one("tidy", path=str(path)))
+        erlport.ask("demand_async", {"session": 1, "node": "n", "events": True})
+        while erlport.message()[2].get("event") != "started":
+            pass
+
+        erlport.hang_up()
+
+        assert erlport.process.wait(30) == 0
+    assert path.read_text() == "tidied"

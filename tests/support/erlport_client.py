@@ -15,6 +15,7 @@ if not hasattr(inspect, "getargspec"):
     inspect.getargspec = lambda function: inspect.getfullargspec(function)[:4]  # type: ignore[attr-defined]
 
 from emqx.erlport.erlterms import Atom, OpaqueObject, decode, encode
+
 from graphport.wire.codec import pack, unpack
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ defmodule Graphport.Port.ErlportTest do
   import ExUnit.CaptureIO
 
   alias Graphport.Error
-  alias Graphport.Port.{Erlport, OsProcess}
+  alias Graphport.Port.{Credit, Erlport, OsProcess, Writer}
   alias Graphport.Wire.{Decoder, Encoder}
 
   @terms :graphport_test_terms
@@ -236,6 +236,20 @@ defmodule Graphport.Port.ErlportTest do
       {text, 0} = System.cmd("elixir", ["-pa", ebin, "-e", script], env: [{"ERL_LIBS", nil}])
       assert "erlport_not_found transport: :erlport needs the Erlang application ErlPort" <> _ = text
     end
+  end
+
+  test "closing ends ErlPort's process at once, and a frame written afterwards is refused" do
+    Process.flag(:trap_exit, true)
+    python = start_python()
+    credit = Credit.new()
+    assert :ok = Writer.force(python, credit, "a frame")
+    assert true = Erlport.close(python)
+    monitor = Process.monitor(python)
+    assert_receive {:DOWN, ^monitor, :process, ^python, _reason}, 5_000
+    assert {:error, :closed} = Writer.try_write(python, credit, "a frame", :normal)
+    assert {:error, :closed} = Writer.force(python, credit, "a frame")
+    assert Credit.unread(credit) == {1, 7}
+    assert mailbox() == []
   end
 
   test "ErlPort is given a path for modules only if there is one" do
