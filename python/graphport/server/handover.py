@@ -118,7 +118,7 @@ class HandoverTransport:
     def write(self, pieces: list[bytes]) -> None:
         """See `Transport.write`."""
         for payload in self._splitter.feed(b"".join(pieces)):
-            self._sender.put(payload, len(payload))
+            self._sender.put(bytes(payload), len(payload))
 
     def on_room(self, callback: Callable[[], None]) -> None:
         """See `Transport.on_room`."""
