@@ -222,7 +222,7 @@ class Sink:
     def fail(self, demand: int, node: Target, error: GraphportError) -> None:
         self.answered.set_exception(error)
 
-    def chunk(self, demand: int, node: str, port: str, chunk: Any) -> None:
+    def chunk(self, demand: int, node: str, port: str, chunk: Any) -> bool:
         raise AssertionError("nothing streams here")
 
     def event(self, demand: int, node: str, event: dict[str, Any]) -> None:

@@ -244,8 +244,9 @@ class _CallbackSink:
         """What the events add up to."""
         return Progress(settled=self._settled, total=self._total, running=tuple(self._running.items()))
 
-    def chunk(self, demand: int, node: str, port: str, chunk: Any) -> None:
+    def chunk(self, demand: int, node: str, port: str, chunk: Any) -> bool:
         self.tell(Chunk(node, port, chunk))
+        return False
 
     def tell(self, event: Chunk | Progress) -> None:
         """Call the callback; if nobody listens any more, cancel."""

@@ -26,8 +26,11 @@ class DemandSink(Protocol):
     def fail(self, demand: int, node: Target, error: GraphportError) -> None:
         """The demand ended without outputs."""
 
-    def chunk(self, demand: int, node: str, port: str, chunk: Any) -> None:
+    def chunk(self, demand: int, node: str, port: str, chunk: Any) -> bool:
         """A piece of a streamed output.
+
+        Returns:
+            `behind(demand)`.
 
         Raises:
             WireError: `unencodable_value` if the chunk has no form on the wire; it was not sent.

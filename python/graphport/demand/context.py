@@ -9,7 +9,7 @@ import asyncio
 import logging
 import math
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from graphport.core.errors import DemandStopped, InferenceError, NodeError
 from graphport.demand.ready_queue import TURN_S
@@ -74,13 +74,12 @@ class _Context:
         """The node has suspended: from now on its execution is a flight."""
         self._flight = flight
 
-    def _check_streamed(self, port: str) -> None:
-        if port not in self.node.streams:
-            streamed = ", ".join(p.name for p in self.node.type.spec.outputs if p.stream) or "none"
-            raise NodeError(
-                f"the node streams to {port!r}, which it does not declare as streamed; declared: {streamed}",
-                code="undeclared_output",
-            )
+    def _refuse_stream(self, port: str) -> NoReturn:
+        streamed = ", ".join(p.name for p in self.node.type.spec.outputs if p.stream) or "none"
+        raise NodeError(
+            f"the node streams to {port!r}, which it does not declare as streamed; declared: {streamed}",
+            code="undeclared_output",
+        )
 
 
 def _share(fraction: float | None) -> float | None:
@@ -107,12 +106,13 @@ class LoopContext(_Context):
 
     async def stream(self, port: str, chunk: Any) -> None:
         """See `RunContext.stream`."""
-        self._check_streamed(port)
-        if self._flight is None:
+        if port not in self.node.streams:
+            self._refuse_stream(port)
+        flight = self._flight
+        if flight is None:
             raise NodeError("an inline node cannot stream; make it `async def`", code="node_failed")
-        self._flight.emit(port, chunk)
-        if self._flight.demand_behind() is not None:
-            await self._flight.caught_up()
+        if flight.emit(port, chunk):
+            await flight.caught_up()
         now = perf_counter()
         if now >= self._turn_ends:
             # A node that only streams never suspends by itself; others, and a cancel, must get their turn.
@@ -128,7 +128,8 @@ class ThreadContext(_Context):
 
     def stream(self, port: str, chunk: Any) -> None:
         """See `ThreadRunContext.stream`."""
-        self._check_streamed(port)
+        if port not in self.node.streams:
+            self._refuse_stream(port)
         flight = self._flight
         if flight is None or flight.cancelled or not self._send(flight, port, chunk):
             raise DemandStopped("nobody waits for this node any more", code="cancelled")

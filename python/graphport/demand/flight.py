@@ -111,14 +111,21 @@ class Flight:
         if not self.waiters and not self.over:
             self._abandon()
 
-    def emit(self, port: str, chunk: Any) -> None:
-        """Give a chunk to everyone who waits and remember it for those who come later."""
+    def emit(self, port: str, chunk: Any) -> bool:
+        """Give a chunk to everyone who waits and remember it for those who come later.
+
+        Returns:
+            Whether one of them is so far behind that the node should wait: `caught_up`.
+        """
         if self.over:
-            return
+            return False
+        behind = False
         for run, place in self.waiters:
-            run.chunk(place, port, chunk)
+            if run.chunk(place, port, chunk):
+                behind = True
         if self.store:
             self._remember(port, chunk)
+        return behind
 
     def emit_from_thread(self, port: str, chunk: Any) -> Coroutine[Any, Any, None] | None:
         """`emit` for a thread that does not wait to learn of it: a chunk that cannot travel fails the node.
@@ -127,15 +134,14 @@ class Flight:
             What to await before the thread may send more, if the receiver is behind.
         """
         try:
-            self.emit(port, chunk)
+            behind = self.emit(port, chunk)
         except GraphportError as error:
             self.fail(failure(self.node, error))
             self._stop_work()
-        behind = self.demand_behind()
-        return None if behind is None else self.caught_up()
+            behind = False
+        return self.caught_up() if behind else None
 
-    def demand_behind(self) -> int | None:
-        """A demand that gets what is streamed and is so far behind that the node should wait."""
+    def _demand_behind(self) -> int | None:
         behind = self._evaluator.sink.behind
         for run, place in self.waiters:
             if run.listens(place) and behind(run.demand):
@@ -144,7 +150,7 @@ class Flight:
 
     async def caught_up(self) -> None:
         """Wait until no demand is far behind."""
-        while (demand := self.demand_behind()) is not None:
+        while (demand := self._demand_behind()) is not None:
             await self._evaluator.sink.caught_up(demand)
 
     def progress(self, fraction: float | None, text: str) -> None:

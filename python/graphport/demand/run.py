@@ -342,10 +342,11 @@ class Run:
 
     # Streaming
 
-    def chunk(self, place: int, port: str, chunk: Any) -> None:
-        """Pass a chunk of a node on, if the demand listens to that node."""
-        if not self.closed and self.listens(place):
-            self._evaluator.sink.chunk(self.demand, self.plan.nodes[place].id, port, chunk)
+    def chunk(self, place: int, port: str, chunk: Any) -> bool:
+        """Pass a chunk of a node on, if the demand listens to that node; returns whether the demand is behind."""
+        if self.closed or not (self._stream is True or self.listens(place)):
+            return False
+        return self._evaluator.sink.chunk(self.demand, self.plan.nodes[place].id, port, chunk)
 
     def replay(self, place: int) -> None:
         """Pass on what a node streamed when its cached result was made."""

@@ -174,12 +174,13 @@ class Door:
             del self._named[asker.name]
         self._send(asker.pid, word, _named(node), packed)
 
-    def chunk(self, demand: int, node: str, port: str, chunk: Any) -> None:
+    def chunk(self, demand: int, node: str, port: str, chunk: Any) -> bool:
         """See `DemandSink.chunk`. Only the first streaming port of a node is sent, as in the Elixir library."""
         packed = pack(chunk)
         asker = self._askers.get(demand)
         if asker is not None and asker.ports.setdefault(node, port) == port:
             self._send(asker.pid, "node_stream", node.encode(), packed)
+        return self.behind(demand)
 
     def event(self, demand: int, node: str, event: dict[str, Any]) -> None:
         """See `DemandSink.event`."""

@@ -142,11 +142,20 @@ class Outbox:
             self._windows.pop(demand, None)
         self.send_about(demand, packed)
 
-    def chunk(self, demand: int, node: str, port: str, chunk: Any) -> None:
+    def chunk(self, demand: int, node: str, port: str, chunk: Any) -> bool:
         """See `DemandSink.chunk`."""
         if chunk.__class__ is str:
+            last = self._last_text.get(demand)
+            # First what a backlog consists of.
+            if last is not None and chunk.isascii() and last.take(node, port, chunk):
+                self._queued_bytes += len(chunk)
+                return self._queued_bytes + self._transport.backlog > CONGESTED_BYTES
             self._text(demand, node, port, chunk)
-            return
+        else:
+            self._value(demand, node, port, chunk)
+        return self.behind(demand)
+
+    def _value(self, demand: int, node: str, port: str, chunk: Any) -> None:
         packed = messages.node_stream(demand, node, port, chunk)
         if len(packed) > MAX_VALUE_BYTES:
             raise WireError(

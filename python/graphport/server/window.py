@@ -32,7 +32,12 @@ class JoinedText:
 
     def take(self, node: str, port: str, chunk: str) -> bool:
         """Join a chunk, if it is of the same stream and there is room."""
-        if node != self.node or port != self.port or self.characters >= JOINED_CHARACTERS:
+        if (
+            self.characters >= JOINED_CHARACTERS
+            or len(chunk) > JOINED_CHARACTERS
+            or node != self.node
+            or port != self.port
+        ):
             return False
         self.parts.append(chunk)
         self.characters += len(chunk)

@@ -85,7 +85,7 @@ class RecordingSink:
         """Write the error down."""
         self._last(Answer(demand=demand, node=node, error=error))
 
-    def chunk(self, demand: int, node: str, port: str, chunk: Any) -> None:
+    def chunk(self, demand: int, node: str, port: str, chunk: Any) -> bool:
         """Write the chunk down.
 
         Raises:
@@ -96,6 +96,7 @@ class RecordingSink:
             self.breaches.append(f"demand {demand}: a chunk of {node}.{port} after the last message")
         self._chunks.setdefault(demand, []).append(Chunk(node=node, port=port, value=chunk))
         self._wake()
+        return self.behind(demand)
 
     def event(self, demand: int, node: str, event: dict[str, Any]) -> None:
         """Write the event down."""
