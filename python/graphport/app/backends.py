@@ -1,16 +1,13 @@
 """The model backends by name: which is installed, which is taken, and the gateway over it.
 
-Nothing is imported or run to find out. Called by `engine`, when a node first asks for a model, and by `doctor`.
+Nothing is imported or run to find out. Called by `chosen_gateway` and by `doctor`.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import os
 from typing import TYPE_CHECKING, Final
 
-from graphport.contracts.inference import LoadParameters
 from graphport.core.errors import InferenceError
 from graphport.inference.external import KEY_VARIABLE, URL_VARIABLE, ExternalGateway
 from graphport.inference.gateway import LocalGateway
@@ -20,12 +17,11 @@ from graphport.inference.profiles.xllamacpp import XllamacppProfile
 from graphport.process.child import LocalSpawner
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from graphport.contracts.inference import ChatEvent, ChatRequest, InferenceGateway, ModelLibrary
+    from graphport.contracts.inference import ModelLibrary
 
 BACKEND_VARIABLE: Final = "GRAPHPORT_BACKEND"
-_DEFAULT_PARAMETERS: Final = LoadParameters()
 _Profile = XllamacppProfile | LlamacppPythonProfile | LlamaServerProfile
 
 
@@ -94,59 +90,3 @@ class Backends:
             return ExternalGateway(self.url or "", api_key=self._environment.get(KEY_VARIABLE) or None)
         profile = next(profile for profile in self.profiles if profile.name == name)
         return LocalGateway(profile, LocalSpawner(), library=library)
-
-
-class ChosenGateway:
-    """A gateway that looks for a backend when it is first asked, in a thread; `contracts.inference.InferenceGateway`.
-
-    Where there is none, each request says so, until one is installed.
-    """
-
-    def __init__(self, backends: Backends, library: ModelLibrary, wanted: str | None = None) -> None:
-        """Make a gateway; nothing is looked for yet. `close` must be called at the end.
-
-        Args:
-            backends: what there may be.
-            library: finds models that are given by name.
-            wanted: the backend's name; None lets `Backends.chosen` choose.
-        """
-        self._backends = backends
-        self._library = library
-        self._wanted = wanted
-        self._gateway: LocalGateway | ExternalGateway | None = None
-
-    async def chat(
-        self, model_path: str, request: ChatRequest, parameters: LoadParameters = _DEFAULT_PARAMETERS
-    ) -> AsyncGenerator[ChatEvent, None]:
-        """Answer a conversation; see `contracts.inference.InferenceGateway`."""
-        gateway = await self.ready()
-        async with contextlib.aclosing(gateway.chat(model_path, request, parameters)) as events:
-            async for event in events:
-                yield event
-
-    async def unload(self, model_path: str) -> int:
-        """Stop a model's workers when they are idle; see `contracts.inference.InferenceGateway`."""
-        return 0 if self._gateway is None else await self._gateway.unload(model_path)
-
-    async def close(self) -> None:
-        """Stop everything. Idempotent."""
-        if self._gateway is not None:
-            await self._gateway.close()
-
-    async def ready(self) -> LocalGateway | ExternalGateway:
-        """The gateway behind this one.
-
-        Raises:
-            InferenceError: `backend_unavailable`, see `Backends.chosen`.
-        """
-        if self._gateway is None:
-            name = await asyncio.to_thread(self._backends.chosen, self._wanted)
-            if self._gateway is None:  # another request may have been faster
-                self._gateway = self._backends.gateway(name, self._library)
-        return self._gateway
-
-
-if TYPE_CHECKING:
-
-    def _is_gateway(gateway: ChosenGateway) -> InferenceGateway:
-        return gateway

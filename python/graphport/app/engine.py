@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Sequence
 
-    from graphport.app.backends import ChosenGateway
+    from graphport.app.chosen_gateway import ChosenGateway
     from graphport.contracts.sink import DemandSink
     from graphport.demand.evaluator import Evaluator
     from graphport.graph.catalogue import Catalogue
@@ -94,10 +94,9 @@ class Composition:
 
     def _inference(self) -> ChosenGateway:
         if self._gateway is None:
-            from graphport.app.backends import Backends, ChosenGateway
-            from graphport.app.models import ModelFolder
+            from graphport.app.chosen_gateway import ChosenGateway
 
-            self._gateway = ChosenGateway(Backends(), ModelFolder(), self._backend)
+            self._gateway = ChosenGateway(self._backend)
         return self._gateway
 
     async def stop(self) -> None:

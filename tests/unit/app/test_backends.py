@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from graphport.app.backends import Backends, ChosenGateway
+from graphport.app.backends import Backends
+from graphport.app.chosen_gateway import ChosenGateway
 from graphport.app.engine import Composition
 from graphport.app.models import ModelFolder
 from graphport.contracts.inference import ChatMessage, ChatRequest
@@ -92,7 +93,7 @@ def test_a_chosen_backend_that_is_missing_says_how_to_get_it(
 @pytest.mark.anyio
 @pytest.mark.parametrize(("environment", "kind"), [({}, LocalGateway), (URL, ExternalGateway)])
 async def test_the_gateway_is_over_the_chosen_one(tmp_path: Path, environment: dict[str, str], kind: type) -> None:
-    gateway = ChosenGateway(having("xllamacpp", environment=environment), ModelFolder(tmp_path))
+    gateway = ChosenGateway(parts=lambda: (having("xllamacpp", environment=environment), ModelFolder(tmp_path)))
 
     first, second = await asyncio.gather(gateway.ready(), gateway.ready())
 
@@ -104,7 +105,7 @@ async def test_the_gateway_is_over_the_chosen_one(tmp_path: Path, environment: d
 @pytest.mark.anyio
 async def test_what_is_installed_later_is_found(tmp_path: Path) -> None:
     environment: dict[str, str] = {}
-    gateway = ChosenGateway(having(environment=environment), ModelFolder(tmp_path))
+    gateway = ChosenGateway(parts=lambda: (having(environment=environment), ModelFolder(tmp_path)))
     assert await gateway.unload("m") == 0
     with pytest.raises(InferenceError) as caught:
         await gateway.ready()
@@ -119,7 +120,7 @@ async def test_what_is_installed_later_is_found(tmp_path: Path) -> None:
 async def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
     """Port 1 of this machine has no listener."""
     environment = {"GRAPHPORT_LLAMA_URL": "http://127.0.0.1:1/v1"}
-    gateway = ChosenGateway(having(environment=environment), ModelFolder(tmp_path))
+    gateway = ChosenGateway(parts=lambda: (having(environment=environment), ModelFolder(tmp_path)))
     request = ChatRequest(messages=(ChatMessage(role="user", content="hi"),))
 
     with pytest.raises(InferenceError) as caught:
