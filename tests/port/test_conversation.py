@@ -269,3 +269,40 @@ def test_events_several_targets_and_queries(engine: PortClient) -> None:
     engine.send(["query", 5, "nodes", {"type": "shout"}], ["query", 6, "weather", {}])
     assert engine.until(lambda message: message[:2] == ["reply", 5])[2][0]["type"] == "shout"
     assert engine.until(lambda message: message[:2] == ["error", 6])[2]["code"] == "bad_message"
+
+
+def many(count: int, **node: Any) -> dict[str, Any]:
+    return {"nodes": [{"id": f"n{number}", **node} for number in range(count)], "edges": []}
+
+
+def test_a_large_graph_is_loaded_beside_everything_else(engine: PortClient) -> None:
+    large = many(20_000, type="shout", data={"text": "x"})
+    packed = pack(["open", 1, 1, large, {}])
+    for seq, start in enumerate(range(0, len(packed), 262_144)):
+        engine.send(["part", 1, seq, start + 262_144 >= len(packed), packed[start : start + 262_144]])
+    engine.send(["open", 2, 2, one("shout", text="y"), {}], ["demand_async", 3, 2, "n", {}], ["open", 4, 1, {}, {}])
+
+    assert engine.next("error")[1:][1]["code"] == "duplicate_id"
+    assert engine.answer(3)[3] == {"value": "Y"}
+    answer = engine.until(lambda message: message[:2] == ["reply", 1])
+    assert answer[2]["nodes"] == 20_000
+    assert engine.demand(5, "n19999")[3] == {"value": "X"}
+
+
+def test_a_graph_that_is_closed_while_it_is_loaded_is_given_up(engine: PortClient) -> None:
+    engine.send(["open", 1, 1, many(2_000, type="shout", data={"text": "x"}), {}], ["close", 2, 1])
+
+    assert engine.until(lambda message: message[:2] == ["reply", 2])[2] is None
+    assert engine.until(lambda message: message[:2] == ["error", 1])[2]["code"] == "cancelled"
+    engine.send(["demand_async", 3, 1, "n0", {}])
+    assert engine.answer(3)[3]["code"] == "unknown_session"
+
+
+def test_of_very_many_faults_as_many_are_told_as_fit(engine: PortClient) -> None:
+    engine.send(["open", 1, 1, many(3_000, type="no-such-type"), {}])
+
+    error = engine.until(lambda message: message[:2] == ["error", 1])[2]
+
+    assert error["code"] == "invalid_graph"
+    assert "3000 faults" in error["message"]
+    assert 100 < len(error["details"]["faults"]) < 3_000

@@ -81,11 +81,25 @@ class Evaluator:
             GraphInvalid: with every fault found.
             LookupFailed: `duplicate_id` if the session exists.
         """
+        return self.add(session_id, self.load(graph))
+
+    def load(self, graph: Any) -> CompiledGraph:
+        """Read, check and compile a graph. From any thread: it touches no session.
+
+        Raises:
+            GraphInvalid: with every fault found.
+        """
+        return CompiledGraph(load_graph(graph, self.catalogue), self.catalogue, stats=self.stats)
+
+    def add(self, session_id: int, graph: CompiledGraph) -> Session:
+        """Open a session of a graph that `load` gave.
+
+        Raises:
+            LookupFailed: `duplicate_id` if the session exists.
+        """
         if session_id in self.sessions:
             raise LookupFailed(f"session {session_id} is open already", code="duplicate_id")
-        model = load_graph(graph, self.catalogue)
-        compiled = CompiledGraph(model, self.catalogue, stats=self.stats)
-        session = self.sessions[session_id] = Session(session_id, compiled)
+        session = self.sessions[session_id] = Session(session_id, graph)
         return session
 
     def close_session(self, session_id: int) -> None:

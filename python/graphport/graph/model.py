@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from graphport.contracts.node import PortSpec
 
+# Nobody reads more, and a graph may have a million nodes.
+_FAULTS_CARRIED: Final = 10_000
 _CONFIG: Final = ConfigDict(frozen=True, strict=True, extra="allow")
 
 NonEmpty = Annotated[str, Field(min_length=1)]
@@ -95,7 +97,7 @@ def invalid_graph(faults: Sequence[Fault]) -> GraphInvalid:
     first = faults[0].message
     if len(faults) > 1:
         first = f"The graph has {len(faults)} faults. The first: {first}"
-    return GraphInvalid(first, details={"faults": [fault.to_wire() for fault in faults]})
+    return GraphInvalid(first, details={"faults": [fault.to_wire() for fault in faults[:_FAULTS_CARRIED]]})
 
 
 def static_input(port: PortSpec, data: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[bool, Any]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from graphport.core.errors import DemandStopped, GraphportError, InternalError, LookupFailed, WireError
 from graphport.core.version import VERSION
 from graphport.server import queries
+from graphport.server.loading import GraphLoader, is_small
 from graphport.server.outbox import fault
 from graphport.wire import messages
 from graphport.wire.framing import FrameSplitter
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from graphport.demand.evaluator import Evaluator
+    from graphport.server.loading import Loaded
     from graphport.server.outbox import Outbox
 
 EXIT_CLEAN: Final = 0
@@ -63,6 +65,9 @@ class Connection:
         self._end = end
         self._splitter = FrameSplitter()
         self._transfers = Transfers()
+        self._loader = GraphLoader()
+        # Sessions whose graph is being loaded, and whether it is still wanted.
+        self._loading: dict[int, bool] = {}
         self._evaluator: Evaluator | None = None
         self._over = False
         self._frames = self._bytes = 0
@@ -226,16 +231,38 @@ class Connection:
         self._outbox.send_about(message.req, messages.reply(message.req, result))
 
     def _open(self, message: messages.Open) -> None:
-        try:
-            session = self._evaluator.open(message.session, message.graph)  # type: ignore[union-attr]
-        except GraphportError as error:
+        evaluator: Evaluator = self._evaluator  # type: ignore[assignment]
+        if message.session in evaluator.sessions or message.session in self._loading:
+            error = LookupFailed(f"session {message.session} is open already", code="duplicate_id")
             self._outbox.send(messages.error(message.req, fault(error)))
+        elif is_small(message.graph):
+            try:
+                self._opened(message, evaluator.load(message.graph))
+            except GraphportError as error:
+                self._opened(message, error)
+        else:
+            self._loading[message.session] = True
+            self._loader.load(lambda: evaluator.load(message.graph), lambda loaded: self._loaded(message, loaded))
+
+    def _loaded(self, message: messages.Open, loaded: Loaded) -> None:
+        """A graph has been loaded beside the loop."""
+        if not self._loading.pop(message.session):
+            loaded = DemandStopped("the session was closed while its graph was loaded", code="cancelled")
+        self._opened(message, loaded)
+
+    def _opened(self, message: messages.Open, loaded: Loaded) -> None:
+        if isinstance(loaded, GraphportError):
+            self._outbox.send(messages.error(message.req, fault(loaded)))
             return
-        graph = session.graph
-        facts = {"revision": graph.revision, "nodes": len(graph.nodes), "sinks": graph.sinks[:1_000]}
-        self._outbox.send(messages.reply(message.req, facts))
+        self._evaluator.add(message.session, loaded)  # type: ignore[union-attr]
+        facts = {"revision": loaded.revision, "nodes": len(loaded.nodes), "sinks": loaded.sinks[:1_000]}
+        self._outbox.send_about(message.req, messages.reply(message.req, facts))
 
     def _close(self, message: messages.Close) -> None:
+        if message.session in self._loading:
+            self._loading[message.session] = False
+            self._outbox.send(messages.reply(message.req, None))
+            return
         try:
             self._evaluator.close_session(message.session)  # type: ignore[union-attr]
         except GraphportError as error:

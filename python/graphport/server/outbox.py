@@ -335,6 +335,12 @@ def fault(error: GraphportError) -> dict[str, Any]:
             # Of a traceback the end is what counts.
             cut = value[-_SHOWN_TRACEBACK:] if name == "traceback" else value[:_SHOWN_TEXT]
             fields[name] = cut.encode("utf-8", "backslashreplace").decode()
+    details = fields.get("details")
+    if isinstance(details, dict) and isinstance(details.get("faults"), list):
+        faults = details["faults"]
+        while len(faults) > 1 and not _travels(fields):
+            faults = faults[: len(faults) // 2]
+            fields["details"] = {**details, "faults": faults}
     for name in ("details", "traceback"):
         if not _travels(fields):
             fields.pop(name, None)
