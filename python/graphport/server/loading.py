@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import queue
 import threading
@@ -58,6 +59,8 @@ class GraphLoader:
 
 def _load(loop: asyncio.AbstractEventLoop, load: Callable[[], CompiledGraph], done: Callable[[Loaded], None]) -> None:
     loaded: Loaded
+    # Half a million new objects would have it look at all of them again and again, and everybody waits while it does.
+    gc.disable()
     try:
         loaded = load()
     except GraphportError as error:
@@ -65,5 +68,7 @@ def _load(loop: asyncio.AbstractEventLoop, load: Callable[[], CompiledGraph], do
     except Exception as error:  # the session's border, as on the loop
         _log.exception("a graph could not be loaded")
         loaded = InternalError(f"the graph could not be loaded: {type(error).__name__}; the log says where")
+    finally:
+        gc.enable()
     with contextlib.suppress(RuntimeError):  # the loop has closed
         loop.call_soon_threadsafe(done, loaded)
