@@ -29,6 +29,8 @@ defmodule Graphport.Options do
   # About 46 days: with the client's own graces still less than a timer takes.
   @longest_ms 4_000_000_000
 
+  @backends ~w(xllamacpp llama-cpp-python llama-server external)
+
   @schemas %{
     start_link: [
       {:name, :name, :required, "Name of the instance: an atom, usually a module name."},
@@ -37,7 +39,7 @@ defmodule Graphport.Options do
          "or one above it, then `python3`."},
       {:python_path, :strings, [], "Folders to search for Python modules before all others."},
       {:nodes, :strings, [], "Python modules that define your own node types."},
-      {:backend, :string, nil,
+      {:backend, :backend, nil,
        "What runs models: `\"xllamacpp\"`, `\"llama-cpp-python\"`, `\"llama-server\"` or `\"external\"`. Else the variable " <>
          "`GRAPHPORT_BACKEND`, then the first that is installed."},
       {:transport, :transport, :port,
@@ -164,6 +166,7 @@ defmodule Graphport.Options do
 
   defp valid?(:name, value), do: is_atom(value) and value not in [nil, true, false]
   defp valid?(:string, value), do: is_nil(value) or (is_binary(value) and value != "")
+  defp valid?(:backend, value), do: value == nil or value in @backends
   defp valid?(:strings, value), do: is_list(value) and Enum.all?(value, &(is_binary(&1) and &1 != ""))
   defp valid?(:transport, value), do: value in [:port, :erlport]
   defp valid?(:milliseconds, value), do: is_integer(value) and value in 1..@longest_ms
@@ -179,6 +182,7 @@ defmodule Graphport.Options do
 
   defp expected(:name), do: "an atom"
   defp expected(:string), do: "a non-empty string"
+  defp expected(:backend), do: Enum.map_join(@backends, ", ", &inspect/1)
   defp expected(:strings), do: "a list of non-empty strings"
   defp expected(:transport), do: ":port or :erlport"
   defp expected(:milliseconds), do: "milliseconds as an integer from 1 to #{@longest_ms}"

@@ -127,14 +127,10 @@ for transport <- [:port, :erlport] do
     end
 
     describe "errors" do
-      test "a model backend that does not exist is named", %{name: name} do
-        other = Module.concat(name, Backend)
-        start_engine(other, backend: "no such", transport: @transport)
-        session = Graphport.open!(other, one("llamacpp-inference", %{model_path: "/m.gguf", prompt: "hi"}))
-
-        assert {:error, %Error{code: :backend_unavailable, message: message}} = Graphport.demand(session, "n")
-        assert message =~ "no such"
-        assert message =~ "llama-server"
+      test "a model backend that does not exist is refused at once", %{name: name} do
+        assert_raise ArgumentError, ~r/llama-server/, fn ->
+          Graphport.start_link(name: Module.concat(name, Backend), backend: "no such", transport: @transport)
+        end
       end
 
       test "a node that raises", %{name: name} do

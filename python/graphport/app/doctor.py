@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 from graphport.app.backends import Backends
 from graphport.core.errors import InferenceError
 from graphport.core.version import VERSION
-from graphport.inference.external import ExternalGateway
+from graphport.inference.external import ExternalGateway, checked_url
 from graphport.inference.profiles.llama_server import LlamaServerProfile
 
 if TYPE_CHECKING:
@@ -181,9 +181,10 @@ def _backends(
         needed = profile.name == chosen or (chosen is None and number == 0)
         if not profile.is_installed():
             status = "missing" if needed else "optional"
-            absent = Finding(
-                name=profile.name, status=status, found="not installed", used_for=_MODELS, fix=profile.how_to_get
-            )
+            found = "not installed"
+            if isinstance(profile, LlamaServerProfile) and profile.is_configured:
+                found = f"not installed: there is no program {profile.program}"
+            absent = Finding(name=profile.name, status=status, found=found, used_for=_MODELS, fix=profile.how_to_get)
             looks.append(functools.partial(lambda finding: finding, absent))
             continue
         program = profile.path if isinstance(profile, LlamaServerProfile) else None
@@ -229,6 +230,10 @@ def _external(url: str | None, *, in_use: bool) -> Finding:
         return Finding(
             name=name, status=status, found="no URL is set", used_for=_MODELS, fix=ExternalGateway.how_to_get
         )
+    try:
+        checked_url(url)
+    except InferenceError as error:
+        return Finding(name=name, status="missing", found=error.message, used_for=_MODELS)
     return Finding(name=name, status="ok", found="a URL is set" + (", in use" if in_use else ""), used_for=_MODELS)
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from graphport.core.errors import DemandStopped, InferenceError, NodeError
 from graphport.demand.ready_queue import TURN_S
+from graphport.demand.threads import Room
+from graphport.graph.values import size_of
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -124,7 +126,11 @@ class LoopContext(_Context):
 class ThreadContext(_Context):
     """For `thread` nodes: `contracts.run_context.ThreadRunContext`."""
 
-    __slots__ = ()
+    __slots__ = ("_room",)
+
+    def __init__(self, evaluator: Evaluator, node: CompiledNode, flight: Flight | None) -> None:
+        super().__init__(evaluator, node, flight)
+        self._room = Room()
 
     def stream(self, port: str, chunk: Any) -> None:
         """See `ThreadRunContext.stream`."""
@@ -139,8 +145,11 @@ class ThreadContext(_Context):
         flight = self._flight
         if flight is not None and not flight.cancelled:
             mailbox = self._evaluator.threads.mailbox
-            mailbox.post_in_turn(flight.progress, _share(fraction), _short(text), unless=lambda: flight.cancelled)
+            report = (_share(fraction), _short(text))
+            mailbox.post_in_turn(self._room, 0, flight.progress, *report, unless=lambda: flight.cancelled)
 
     def _send(self, flight: Flight, port: str, chunk: Any) -> bool:
         mailbox = self._evaluator.threads.mailbox
-        return mailbox.post_in_turn(flight.emit_from_thread, port, chunk, unless=lambda: flight.cancelled)
+        return mailbox.post_in_turn(
+            self._room, size_of(chunk), flight.emit_from_thread, port, chunk, unless=lambda: flight.cancelled
+        )

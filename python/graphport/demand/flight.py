@@ -13,6 +13,7 @@ from graphport.core.errors import DemandStopped, GraphportError
 from graphport.demand.context import LoopContext, ThreadContext
 from graphport.demand.outputs import checked, failure
 from graphport.graph.compile import THREAD
+from graphport.graph.values import size_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from graphport.demand.run import Run
     from graphport.graph.compile import CompiledNode
 
+# What a node streams is remembered, for those who join and for the cache, up to so many bytes.
+_REMEMBERED_BYTES: Final = 67_108_864
 # Characters of one replayed piece: at most 64 KiB of UTF-8.
 REPLAY_CHARACTERS: Final = 16_384
 
@@ -66,6 +69,7 @@ class Flight:
 
     __slots__ = (
         "_chunks",
+        "_chunks_bytes",
         "_evaluator",
         "_timer",
         "begun",
@@ -94,6 +98,7 @@ class Flight:
         kind = ThreadContext if node.execution == THREAD else LoopContext
         self.context = kind(evaluator, node, self)
         self._chunks: list[tuple[str, Any]] | None = None
+        self._chunks_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         if node.timeout_s is not None:
             self._timer = evaluator.loop.call_later(node.timeout_s, self._time_out)
@@ -162,6 +167,11 @@ class Flight:
         if self._chunks is None:
             self._chunks = []
         self._chunks.append((port, chunk))
+        self._chunks_bytes += size_of(chunk)
+        if self._chunks_bytes > _REMEMBERED_BYTES:
+            # From here on nobody can be given the whole, so nobody joins, and the result is not kept.
+            self.store, self._chunks = False, None
+            self._evaluator.land(self)
 
     def call(self, inputs: dict[str, Any]) -> Callable[[], None]:
         """Run a `thread` node on the calling thread; returns what delivers the result, to be called on the loop."""
@@ -190,9 +200,10 @@ class Flight:
             except Exception as raised:
                 self.fail(failure(self.node, raised))
                 return
+        chunks = self._chunks
         self._end()
         if self.store:
-            self._evaluator.memo.put(self.key, returned, joined(self._chunks) if self._chunks else None)
+            self._evaluator.memo.put(self.key, returned, joined(chunks) if chunks else None)
         waiters, self.waiters = self.waiters, []
         for run, place in waiters:
             if self in run.flights:
@@ -225,6 +236,7 @@ class Flight:
 
     def _end(self) -> None:
         self.over = True
+        self._chunks = None  # the node's context may keep the flight alive for long
         self._evaluator.land(self)
         if self._timer is not None:
             self._timer.cancel()

@@ -65,7 +65,7 @@ def derive(
             # A content digest can recur even where what it was made from cannot.
             if once is not None and once[source] and not giver.content_digest:
                 once[place] = 1
-        keys.append(None if doubtful[place] else xxh3(b"".join(parts)))
+        keys.append(None if doubtful[place] else combined(parts))
     return keys, once
 
 
@@ -77,7 +77,7 @@ def _structural(plan: Plan, seeds: dict[int, int]) -> list[bytes | None]:
         if place in seeds:
             parts = head(plan, place, seeds, {})
             parts.extend([keys[edge[0]] for edge in edges])
-            keys.append(xxh3(b"".join(parts)))
+            keys.append(combined(parts))
         elif len(edges) == 1:
             keys.append(xxh3(node.static_digest + keys[edges[0][0]]))
         elif edges:
@@ -85,6 +85,11 @@ def _structural(plan: Plan, seeds: dict[int, int]) -> list[bytes | None]:
         else:
             keys.append(node.static_digest)
     return keys  # type: ignore[return-value]
+
+
+def combined(parts: list[bytes]) -> bytes:
+    """The key of these parts: the same whichever way a demand came to it."""
+    return parts[0] if len(parts) == 1 else xxh3(b"".join(parts))
 
 
 def head(plan: Plan, place: int, seeds: dict[int, int], inputs: dict[int, dict[str, Any]]) -> list[bytes]:

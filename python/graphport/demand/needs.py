@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from graphport.demand import keys as node_keys
-from graphport.graph.digest import DEAD, xxh3
+from graphport.graph.digest import DEAD
 
 if TYPE_CHECKING:
     from graphport.demand.memo import Memo, Outputs
@@ -181,7 +181,7 @@ class Needs:
                 parts.append(self._memo.digest_of(key, port, outputs) or key)
             else:
                 parts.append(key)
-        return xxh3(b"".join(parts))
+        return node_keys.combined(parts)
 
     def _is_dead(self, place: int) -> bool:
         """A dead edge into a single port skips the node, and so do dead edges everywhere."""

@@ -23,12 +23,41 @@ if TYPE_CHECKING:
 
 GRACE_S: Final = 5.0
 DEGRADED_AT: Final = 8
-# How many chunks a thread may be ahead of the loop.
-_AHEAD: Final = 256
+# How far a thread may be ahead of the loop, and of who receives what it sends.
+_CHUNKS_AHEAD: Final = 256
+_BYTES_AHEAD: Final = 1_048_576
 # How often a thread that is held back looks whether anybody still waits for it.
 _LOOK_S: Final = 0.1
 
 _log = logging.getLogger("graphport.threads")
+
+
+class Room:
+    """How far one node's thread is ahead. One that is held back holds back no other."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._chunks = self._bytes = 0
+
+    def acquire(self, size: int, timeout: float) -> bool:
+        """Go ahead by a chunk of so many bytes; False if there was no room within `timeout` seconds."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._has_room(size), timeout):
+                return False
+            self._chunks += 1
+            self._bytes += size
+            return True
+
+    def _has_room(self, size: int) -> bool:
+        # A chunk larger than all the room there is goes alone.
+        return not self._chunks or (self._chunks < _CHUNKS_AHEAD and self._bytes + size <= _BYTES_AHEAD)
+
+    def release(self, size: int) -> None:
+        """The chunk has arrived."""
+        with self._changed:
+            self._chunks -= 1
+            self._bytes -= size
+            self._changed.notify()
 
 
 class Mailbox:
@@ -38,7 +67,6 @@ class Mailbox:
         self._loop = loop
         self._calls: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._woken = False
-        self._room = threading.Semaphore(_AHEAD)
         self._waits: set[asyncio.Task[None]] = set()
 
     def post(self, call: Callable[..., None], *args: Any) -> None:
@@ -50,39 +78,48 @@ class Mailbox:
                 self._loop.call_soon_threadsafe(self._deliver)
 
     def post_in_turn(
-        self, call: Callable[..., Coroutine[Any, Any, None] | None], *args: Any, unless: Callable[[], bool]
+        self,
+        room: Room,
+        size: int,
+        call: Callable[..., Coroutine[Any, Any, None] | None],
+        *args: Any,
+        unless: Callable[[], bool],
     ) -> bool:
         """Like `post`, but blocks the calling thread while the loop, or who receives what `call` sends, is far behind.
 
         Args:
-            call: may return something to await before others get its room.
+            room: the node's.
+            size: how many bytes of it this takes.
+            call: may return something to await before the room is free again.
             args: its arguments.
             unless: gives the waiting up when it becomes true.
 
         Returns:
             False if the waiting was given up.
         """
-        while not self._room.acquire(timeout=_LOOK_S):
+        while not room.acquire(size, _LOOK_S):
             if unless():
                 return False
-        self.post(self._call_and_release, call, *args)
+        self.post(self._call_and_release, room, size, call, *args)
         return True
 
-    def _call_and_release(self, call: Callable[..., Coroutine[Any, Any, None] | None], *args: Any) -> None:
+    def _call_and_release(
+        self, room: Room, size: int, call: Callable[..., Coroutine[Any, Any, None] | None], *args: Any
+    ) -> None:
         waits = None
         try:
             waits = call(*args)
         finally:
             if waits is None:
-                self._room.release()
+                room.release(size)
         if waits is not None:
             task = self._loop.create_task(waits)
             self._waits.add(task)
-            task.add_done_callback(self._waited)
+            task.add_done_callback(lambda done: self._waited(done, room, size))
 
-    def _waited(self, task: asyncio.Task[None]) -> None:
+    def _waited(self, task: asyncio.Task[None], room: Room, size: int) -> None:
         self._waits.discard(task)
-        self._room.release()
+        room.release(size)
 
     def _deliver(self) -> None:
         self._woken = False

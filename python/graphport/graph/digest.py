@@ -7,6 +7,7 @@ the process need another hash. Pure. Called by `graph.compile` and by `demand`.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import math
 from typing import Any, Final
@@ -21,6 +22,8 @@ _TEXT: Final = 1
 _BYTES: Final = 2
 # Longer texts and bytes within a value are hashed where they lie, and not copied into what is hashed.
 _LONG: Final = 1_024
+# Longer lists are not looked through item by item.
+_MANY: Final = 65_536
 DEAD: Final = xxh3(b"graphport: the edge is dead")
 
 
@@ -42,7 +45,7 @@ def _canonical(value: Any) -> Any:
     if kind is dict:
         return ["d", sorted([_packed(_canonical(key)), _canonical_bytes(item)] for key, item in value.items())]
     if kind is list:
-        return ["l", [_canonical(item) for item in value]]
+        return _canonical_list(value)
     if kind is float:
         return ["nan"] if math.isnan(value) else ["f", value + 0.0]
     if kind is str:
@@ -59,6 +62,14 @@ def _canonical(value: Any) -> Any:
     if kind in _BY_ISO:
         return [kind.__name__, value.isoformat()]
     return value
+
+
+def _canonical_list(items: list[Any]) -> Any:
+    if len(items) > _MANY:
+        # As it is packed, which is soon done: maps in it that differ in order alone then count as different.
+        with contextlib.suppress(TypeError, OverflowError):  # tuples, sets, dates are not packed as they are
+            return ["L", xxh3(_packed(items))]
+    return ["l", [_canonical(item) for item in items]]
 
 
 def _utf8(text: str) -> bytes:

@@ -41,7 +41,7 @@ class ExternalGateway:
         Raises:
             InferenceError: `backend_unavailable` if it is no such URL.
         """
-        self._url = _checked_url(url)
+        self._url = checked_url(url)
         self._client = HttpClient(self._url, api_key=api_key)
         self._closed = False
 
@@ -79,7 +79,7 @@ class ExternalGateway:
         await self._client.close()
 
 
-def _checked_url(url: str) -> str:
+def checked_url(url: str) -> str:
     """The URL without a `/v1` at its end; never one that holds a password, because errors name it."""
     parts = urllib.parse.urlsplit(url)
     if parts.username is not None or parts.password is not None:

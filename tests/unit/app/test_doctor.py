@@ -131,9 +131,18 @@ def test_any_single_backend_is_enough(folder: Path, only: str) -> None:
 
 
 def test_a_configured_url_is_in_use_and_not_shown(folder: Path) -> None:
-    finding = look(folder, environment={"GRAPHPORT_LLAMA_URL": "http://me:secret@host"})["external"]
+    finding = look(folder, environment={"GRAPHPORT_LLAMA_URL": "http://host:8080"})["external"]
 
     assert (finding.status, finding.found) == ("ok", "a URL is set, in use")
+
+
+def test_a_url_that_is_none_is_said_without_its_password(folder: Path) -> None:
+    for url in ("notaurl", "http://me:secret@host"):
+        finding = look(folder, environment={"GRAPHPORT_LLAMA_URL": url})["external"]
+
+        assert finding.status == "missing"
+        assert "GRAPHPORT_LLAMA_URL" in finding.found
+        assert "secret" not in finding.found
 
 
 def test_a_chosen_backend_must_be_there(folder: Path) -> None:

@@ -247,3 +247,24 @@ async def test_a_value_that_does_not_want_to_be_measured_passes_on() -> None:
             b.open(graph({"s": "shy", "n": "name"}, "s.value -> n.x"))
 
             assert await b.outputs("n") == {"value": "Shy"}
+
+
+async def test_a_result_is_found_whichever_way_it_is_demanded() -> None:
+    calls = Calls()
+    async with bench(calls.source(), calls.total()) as b:
+        b.open(
+            graph(
+                {"s": ("source", {"x": 1}), "t": "total", "u": ("source", {"x": 2}), "both": "total"},
+                "s.value -> t.items",
+                "t.value -> both.items",
+                "u.value -> both.items",
+            )
+        )
+        await b.outputs("t")
+        calls.clear()
+
+        await b.outputs(["t", "s"])
+        await b.outputs("t", events=True)
+        await b.outputs("both", inputs={"u": {"x": 3}})
+
+        assert calls == ["u", "both"] or calls == ["both", "u"]

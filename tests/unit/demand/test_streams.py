@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.support.evaluation import Calls, Door, bench, graph, make_type, many, streamed, turns
 
+from graphport.demand import flight
 from graphport.demand.threads import Mailbox
 
 if TYPE_CHECKING:
@@ -293,3 +294,53 @@ async def test_threads_that_talk_without_end_leave_the_loop_its_turns() -> None:
     await turns()
 
     assert posted
+
+
+async def test_a_thread_whose_receiver_is_behind_holds_back_no_other() -> None:
+    async with bench(speaker("thread", [str(number) for number in range(1_000)], effect="volatile")) as b:
+        b.open(graph({"s": "speak"}))
+        b.sink.hold(1)
+        behind = b.start("s", stream=True)
+        await b.sink.streamed(behind, 10)
+
+        other = await b.demand("s", stream=True)
+
+        assert len(other.chunks) == 1_000
+        assert b.sink.get(behind) is None
+        b.sink.release()
+        assert len((await b.sink.answer(behind)).chunks) == 1_000
+
+
+async def test_a_thread_is_ahead_of_its_receiver_by_few_bytes_not_by_many_chunks() -> None:
+    sent: list[int] = []
+
+    def large(_inputs: dict[str, Any], ctx: Any) -> dict[str, Any]:
+        for number in range(20):
+            ctx.stream("text", bytes(5_000_000))
+            sent.append(number)
+        return {"text": ""}
+
+    kind = make_type("large", large, outputs=[streamed("text")], execution="thread", effect="volatile")
+    async with bench(kind) as b:
+        b.open(graph({"s": "large"}))
+        b.sink.hold(1)
+        behind = b.start("s", stream=True)
+        await b.sink.streamed(behind, 1)
+        await turns(50)
+        assert len(sent) <= 2
+
+        b.sink.release()
+
+        assert len((await b.sink.answer(behind)).chunks) == 20
+
+
+async def test_a_stream_too_long_to_be_repeated_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flight, "_REMEMBERED_BYTES", 500)
+    async with bench(speaker("async later", ["x" * 50] * 20)) as b:
+        b.open(graph({"s": "speak"}))
+
+        first = await b.demand("s", stream=True)
+        again = await b.demand("s", stream=True)
+
+        assert first.text() == again.text() == "x" * 1_000
+        assert not again.meta["cached"]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from graphport.contracts.inference import LoadParameters, ModelFile, WorkerAddress, WorkerCommand, WorkerProfile
 
 PATH_VARIABLE: Final = "GRAPHPORT_LLAMA_SERVER"
+_PROGRAM: Final = "llama-server"
 _PATIENCE_SECONDS: Final = 30.0
 _ALL_LAYERS: Final = 999  # what "as many as fit" has been called in every version
 _REFUSED_STATUS: Final = 1
@@ -50,13 +51,13 @@ class LlamaServerProfile:
     how_to_get: Final = f"put llama.cpp's `llama-server` on PATH, or its path into {PATH_VARIABLE}"
     health_path = "/health"
 
-    def __init__(self, program: str = "llama-server") -> None:
+    def __init__(self, program: str = _PROGRAM) -> None:
         """Make the profile.
 
         Args:
             program: name on PATH, or a path.
         """
-        self._program = program
+        self.program = program
         self._found: str | None = None
         self._flags: frozenset[str] = frozenset()
         self.capabilities = Capabilities()
@@ -64,7 +65,12 @@ class LlamaServerProfile:
     @property
     def path(self) -> str | None:
         """The program's path; None if there is none."""
-        return shutil.which(self._program)
+        return shutil.which(self.program)
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether somebody named a program other than the one that is looked for anyway."""
+        return self.program != _PROGRAM
 
     def is_installed(self) -> bool:
         """Whether the program is there; it is not run."""
@@ -75,7 +81,7 @@ class LlamaServerProfile:
         path = self.path
         if path is None:
             raise InferenceError(
-                f"There is no program {self._program!r}. {self.how_to_get[0].upper()}{self.how_to_get[1:]}.",
+                f"There is no program {self.program!r}. {self.how_to_get[0].upper()}{self.how_to_get[1:]}.",
                 code="backend_unavailable",
             )
         try:
@@ -113,7 +119,7 @@ class LlamaServerProfile:
             "--threads": thread_count(parameters),
             "--threads-batch": thread_count(parameters),
         }
-        argv = [self._found or self._program, "--model", model.path]
+        argv = [self._found or self.program, "--model", model.path]
         argv += [word for name, number in numbers.items() for word in (name, str(number))]
         argv += [word for words in _OPTIONAL if words[0] in self._flags for word in words]
         return python_command(sys.executable, "llama_server", {"argv": argv}, address)
