@@ -197,7 +197,8 @@ defmodule Graphport do
   `Graphport.Error` after the chunks that came before.
 
   At most `window:` chunks wait in the mailbox: a slow consumer slows the engine's nodes down, or has their text joined
-  to fewer, longer chunks. An enumeration that stops early, by `Enum.take/2`, an exception or the end of its process,
+  to fewer, longer chunks. A node that several demands share goes at the pace of the slowest of their consumers: do not
+  wait, in the midst of a stream, for another demand of the same nodes. An enumeration that stops early, by `Enum.take/2`, an exception or the end of its process,
   cancels the demand, and nothing of it stays in the mailbox. Other messages are left alone. An enumeration that is
   suspended, as by `Stream.zip/2`, must go on in the process that began it.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from graphport.cli.output import complain, status_of
+from graphport.cli.output import FAILED, complain, status_of
 from graphport.core.errors import GraphportError
 
 if TYPE_CHECKING:
@@ -58,6 +58,10 @@ def _finish(do: Callable[[], int]) -> None:
     except GraphportError as error:
         complain(error.message)
         status = status_of(error)
+    except OSError as error:
+        # What we read is dealt with where it is read: this is our own output, a full disk for example.
+        complain(f"the output cannot be written: {error.strerror or error}")
+        status = FAILED
     raise typer.Exit(status)
 
 

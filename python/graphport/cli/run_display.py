@@ -186,7 +186,8 @@ class _Spinner:
 
 def explain(error: GraphportError, *, traceback: bool) -> None:
     """Say what went wrong, on standard error; with the node's own Python frames if wanted."""
-    complain(f"{error.message} [{error.code}]")
+    where = f"node {error.node_id!r}: " if error.node_id and repr(error.node_id) not in error.message else ""
+    complain(f"{where}{error.message} [{error.code}]")
     if error.traceback_text is None:
         return
     if traceback:

@@ -112,7 +112,7 @@ def _nodes(items: list[Any], known: Container[str], reading: Reading) -> list[No
     nodes, errors = _read_all(_NODES, fields)
     for index, problem in errors:
         node_id = _word(fields[index], "id")
-        name = f"Node {node_id!r}" if node_id else f"Node number {index}"
+        name = f"Node {node_id!r}" if node_id else f"Node number {index + 1}"
         _wrong(reading, f"{name} {problem}.", node_id)
         if node_id:
             reading.broken_nodes.add(node_id)
@@ -126,7 +126,7 @@ def _edges(items: list[Any], reading: Reading) -> list[Edge]:
     edges, errors = _read_all(_EDGES, fields)
     for index, problem in errors:
         ends = [_word(fields[index], key) for key in ("source", "target")]
-        name = f"Edge number {index}"
+        name = f"Edge number {index + 1}"
         if all(ends):
             name += f" ({ends[0]} → {ends[1]})"
         _wrong(reading, f"{name} {problem}.", ends[1] or ends[0])

@@ -254,3 +254,14 @@ def test_ctrl_c_stops_a_model_that_never_ends(folder: Path) -> None:
 
     assert process.returncode == 130
     assert err.endswith("graphport: the demand was cancelled [cancelled]\n")
+
+
+def test_output_that_cannot_be_written_is_said() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "graphport", "nodes"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("graphport: the output cannot be written")
+    assert "Traceback" not in done.stderr
