@@ -73,7 +73,7 @@ defmodule Graphport.Instance.Demands do
 
   def pass_on(instance, {:node_event, id, node, event}), do: event(instance, id, node, event)
 
-  def pass_on(instance, {:demand_complete, id, _node, outputs, _meta}) do
+  def pass_on(instance, {:demand_complete, id, _node, outputs}) do
     with {:ok, row} <- take(instance, id), do: complete(row, outputs)
   end
 

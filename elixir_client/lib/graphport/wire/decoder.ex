@@ -25,7 +25,23 @@ defmodule Graphport.Wire.Decoder do
 
   @doc "The one value that `frame` holds."
   @spec decode(binary) :: {:ok, term} | {:error, Error.t()}
-  def decode(frame) when is_binary(frame), do: go(frame, [], 1, [], 0, byte_size(frame) > @shared_up_to_bytes)
+  def decode(frame) when is_binary(frame), do: go(frame, [], 1, [], 0, copies?(frame))
+
+  @doc """
+  The first value of `rest`, which has `depth` levels of lists around it, and what follows it. `copies` is `copies?/1` of
+  the frame.
+  """
+  @spec value(bitstring, non_neg_integer, boolean) :: {:ok, term, bitstring} | {:error, Error.t()}
+  def value(rest, depth, copies), do: go(rest, [], 1, :stop, depth, copies)
+
+  @doc "Whether short texts are copied out of this frame."
+  @spec copies?(binary) :: boolean
+  def copies?(frame), do: byte_size(frame) > @shared_up_to_bytes
+
+  @doc "A text or bytes out of a frame, copied if it is short and `copies?/1` says so."
+  @spec text(binary, boolean) :: binary
+  def text(binary, true) when byte_size(binary) < @copied_below_bytes, do: :binary.copy(binary)
+  def text(binary, _copies), do: binary
 
   # go(rest, acc, left, up, d, c): `acc` holds the values read of the innermost open container, in reverse; `left` says
   # how many are still to come; `up` is the stack [kind, acc, left | up] of the containers around it, `d` deep; `c`
@@ -38,6 +54,7 @@ defmodule Graphport.Wire.Decoder do
   end
 
   defp go(<<>>, [value], 0, [], _d, _c), do: {:ok, value}
+  defp go(<<rest::bits>>, [value], 0, :stop, _d, _c), do: {:ok, value, rest}
   defp go(<<_, _::bits>>, [_value], 0, [], _d, _c), do: bad("bytes after the value")
 
   for byte <- 0x00..0x7F do
@@ -154,9 +171,6 @@ defmodule Graphport.Wire.Decoder do
 
   defp put_bytes(data, rest, acc, left, up, d, c),
     do: go(rest, [text(data, c) | acc], left - 1, up, d, c)
-
-  defp text(binary, true) when byte_size(binary) < @copied_below_bytes, do: :binary.copy(binary)
-  defp text(binary, _c), do: binary
 
   defp extension(type, data, rest, acc, left, up, d, c) do
     case read_extension(type, data) do
