@@ -14,6 +14,7 @@ defmodule Graphport.Caller do
   @longest_wait_ms 5_000
   # How much longer than the deadline `demand/3` waits for the engine's own word on it.
   @answer_grace_ms 100
+  @streamed %{"stream" => true}
 
   @type target :: String.t() | [String.t()]
 
@@ -236,7 +237,14 @@ defmodule Graphport.Caller do
   defp window(%{window: window} = options), do: if(wire_stream(options) == false, do: nil, else: window)
   defp window(_plain), do: nil
 
-  # Only what differs from the protocol's defaults.
+  # Only what differs from the protocol's defaults. Most demands give no option.
+  defp wire_options(
+         %{stream: true, events: false, fresh: false, timeout: :infinity, inputs: inputs} = options,
+         _
+       )
+       when inputs == %{} and not is_map_key(options, :window),
+       do: @streamed
+
   defp wire_options(options, deadline) do
     %{}
     |> put_unless(:infinity, "deadline_ms", Writer.left_ms(deadline))

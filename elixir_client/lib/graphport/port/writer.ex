@@ -45,7 +45,15 @@ defmodule Graphport.Port.Writer do
   @doc "Writes if there is credit now."
   @spec try_write(Pipe.wire(), Credit.t(), iodata, :normal | :reserve) ::
           :ok | {:error, :overloaded | :closed}
-  def try_write(port, credit, frame, kind), do: write(port, credit, frame, kind, now_ms())
+  def try_write(port, credit, frame, kind) do
+    bytes = :erlang.iolist_size(frame)
+
+    cond do
+      Credit.take(credit, bytes, kind) -> command(port, credit, frame, bytes)
+      Pipe.open?(port) -> {:error, :overloaded}
+      true -> {:error, :closed}
+    end
+  end
 
   @doc "Writes whether there is credit or not, and counts it."
   @spec force(Pipe.wire(), Credit.t(), iodata) :: :ok | {:error, :closed}
