@@ -17,6 +17,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from graphport.contracts.node import NodeType, PortSpec
+from graphport.contracts.sink import PlainAnswers
 from graphport.demand.evaluator import Evaluator
 from graphport.graph.authoring import node, node_type_of
 from graphport.graph.catalogue import Catalogue
@@ -203,7 +204,7 @@ async def bare_awaiting(shape: Shape) -> tuple[float, Any]:
     return perf_counter() - began, results[shape.target]
 
 
-class Sink:
+class Sink(PlainAnswers):
     """Takes one answer, and the time it came."""
 
     def __init__(self) -> None:

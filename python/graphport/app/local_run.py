@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from graphport.app.engine import leave, new_loop
+from graphport.contracts.sink import PlainAnswers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -210,7 +211,7 @@ def _interrupts(cancel: Callable[[], object]) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-class _CallbackSink:
+class _CallbackSink(PlainAnswers):
     """Gives chunks to a callback and the last message to a future, and adds up the events."""
 
     def __init__(self, ending: asyncio.Future[Ending], show: Show) -> None:

@@ -10,6 +10,17 @@ if TYPE_CHECKING:
     Target = str | list[str]
 
 
+class PlainAnswers:
+    """For sinks that gain nothing by making answers ready."""
+
+    def prepare(self, node: str, outputs: dict[str, Any], meta: dict[str, Any]) -> None:
+        """See `DemandSink.prepare`."""
+
+    def complete_prepared(self, demand: int, prepared: Any, us: int) -> None:
+        """Never called, for nothing is prepared."""
+        raise NotImplementedError
+
+
 class DemandSink(Protocol):
     """Takes what demands produce. Every method runs on the event loop's thread and must not block.
 
@@ -22,6 +33,16 @@ class DemandSink(Protocol):
 
         A value that cannot travel turns the answer into an error; nothing is raised.
         """
+
+    def prepare(self, node: str, outputs: dict[str, Any], meta: dict[str, Any]) -> Any:
+        """Make an answer ready that will be given again and again.
+
+        Returns:
+            What `complete_prepared` takes; None if that is not worth while, as for large outputs.
+        """
+
+    def complete_prepared(self, demand: int, prepared: Any, us: int) -> None:
+        """Like `complete`, with an answer that was made ready, and `us` in its `meta`."""
 
     def fail(self, demand: int, node: Target, error: GraphportError) -> None:
         """The demand ended without outputs."""

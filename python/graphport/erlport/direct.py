@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
+from graphport.contracts.sink import PlainAnswers
 from graphport.core.errors import GraphportError, InternalError, LookupFailed, WireError
 from graphport.server.handover import SendingThread
 from graphport.server.outbox import CONGESTED_BYTES, fault
@@ -42,7 +43,7 @@ class _Asker:
     ports: dict[str, str] = field(default_factory=dict)
 
 
-class Door:
+class Door(PlainAnswers):
     """One engine's direct use. The evaluator's sink (see `contracts.sink.DemandSink`)."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, library: Library, composition: Composition) -> None:

@@ -132,9 +132,11 @@ class Plan:
         plain: 1 for nodes whose inputs can be put together without any special case.
         keys: keys of all nodes, once computed, where they are the same for every demand without inputs of its own.
         keys_generation: the session's generation for which `keys` holds.
+        answer: the target's outputs as they were last found in the cache, and what the evaluator's sink made of them.
     """
 
     __slots__ = (
+        "answer",
         "consumers",
         "edges",
         "gated",
@@ -188,6 +190,7 @@ class Plan:
         )
         self.keys: list[bytes | None] | None = None
         self.keys_generation = -1
+        self.answer: tuple[dict[str, Any], Any] | None = None
 
 
 _AWAITS_TARGETS: Final = NodeType(

@@ -11,6 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from graphport.core.errors import DemandStopped, GraphportError, WireError
+from graphport.graph.values import size_of
 from graphport.server.bulk import Bulk
 from graphport.server.window import JoinedText, Window
 from graphport.wire import messages
@@ -28,10 +29,23 @@ CONGESTED_BYTES: Final = 4_194_304
 # Of one chunk; with what it may be joined to, in UTF-8, still no more than one message carries.
 _LARGEST_TEXT: Final = 30_000
 _SHOWN_NAME: Final = 1_000
+# Larger outputs are packed anew each time: they are not to be kept here when the cache lets go of them.
+_PREPARED_BYTES: Final = 4_096
+_SMALL_US: Final = 128
 # More messages than this in one wake-up are a backlog: text is then joined, which is many times as fast for both sides.
 _BACKLOG_MESSAGES: Final = 16
 _SHOWN_TEXT: Final = 4_096
 _SHOWN_TRACEBACK: Final = 16_384
+
+
+class _Prepared:
+    """An answer that is given again and again, packed."""
+
+    __slots__ = ("after", "before", "meta", "node", "outputs")
+
+    def __init__(self, node: str, outputs: dict[str, Any], meta: dict[str, Any]) -> None:
+        self.node, self.outputs, self.meta = node, outputs, meta
+        self.before, self.after = messages.prepared_complete(node, outputs, meta)
 
 
 class Outbox:
@@ -82,7 +96,7 @@ class Outbox:
 
     def holds(self, demand: int) -> bool:
         """Whether the last message of a demand, or a part of it, still waits here."""
-        return demand in self._windows or demand in self._bulk
+        return (bool(self._windows) and demand in self._windows) or (bool(self._bulk) and demand in self._bulk)
 
     def cancel(self, demand: int) -> None:
         """The BEAM wants no more of a demand that the evaluator has answered, if it still waits here."""
@@ -119,6 +133,22 @@ class Outbox:
             self.fail(demand, node, _named(error, node, outputs))
             return
         self._end(demand, packed)
+
+    def prepare(self, node: str, outputs: dict[str, Any], meta: dict[str, Any]) -> _Prepared | None:
+        """See `DemandSink.prepare`."""
+        if size_of(outputs) > _PREPARED_BYTES:
+            return None
+        try:
+            return _Prepared(node, outputs, meta)
+        except WireError:
+            return None  # `complete` tells each demand
+
+    def complete_prepared(self, demand: int, prepared: _Prepared, us: int) -> None:
+        """See `DemandSink.complete_prepared`."""
+        if us < _SMALL_US:
+            self._end(demand, messages.complete_of(demand, prepared.before, us, prepared.after))
+        else:
+            self.complete(demand, prepared.node, prepared.outputs, {**prepared.meta, "us": us})
 
     def fail(self, demand: int, node: Target, error: GraphportError) -> None:
         """See `DemandSink.fail`."""

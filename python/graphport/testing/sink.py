@@ -9,6 +9,7 @@ import asyncio
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from graphport.contracts.sink import PlainAnswers
 from graphport.wire.codec import pack
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Answer:
         return "".join(str(chunk.value) for chunk in self.chunks if node in (None, chunk.node))
 
 
-class RecordingSink:
+class RecordingSink(PlainAnswers):
     """Stands in for the pipe: `contracts.sink.DemandSink`, and awaitable.
 
     Attributes:

@@ -391,6 +391,27 @@ def demand_complete(demand: int, node: str | list[str], outputs: dict[str, Any],
     return pack(["demand_complete", demand, node, outputs, meta])
 
 
+def prepared_complete(node: str, outputs: dict[str, Any], meta: dict[str, Any]) -> tuple[bytes, bytes]:
+    """What stands before and after the value of `us` in a `demand_complete`, from its node on.
+
+    `complete_of` makes messages of it, for any demand.
+    """
+    names = list(meta)
+    parts = [pack(each) for name in names for each in (name, meta[name])]
+    at = names.index("us") * 2 + 1
+    head = pack(node) + pack(outputs) + pack(meta)[:1]
+    return head + b"".join(parts[:at]), b"".join(parts[at + 1 :])
+
+
+def complete_of(demand: int, before: bytes, us: int, after: bytes) -> bytes:
+    """The `demand_complete` of these parts; `us` is from 0 to 127."""
+    return b"".join((_COMPLETE, demand.to_bytes(8, "big"), before, _SMALL[us], after))
+
+
+_COMPLETE: Final = pack(["demand_complete", 0, 0, 0, 0])[:17] + b"\xcf"
+_SMALL: Final = [bytes((number,)) for number in range(128)]
+
+
 def demand_error(demand: int, node: str | list[str], fault: dict[str, Any]) -> bytes:
     """A demand's last message: why there are no outputs."""
     return pack(["demand_error", demand, node, fault])
