@@ -306,3 +306,11 @@ def test_of_very_many_faults_as_many_are_told_as_fit(engine: PortClient) -> None
     assert error["code"] == "invalid_graph"
     assert "3000 faults" in error["message"]
     assert 100 < len(error["details"]["faults"]) < 3_000
+
+
+def test_a_cancelled_demand_is_answered_once_though_a_part_has_its_number(engine: PortClient) -> None:
+    engine.open(one("sleep-long"))
+    engine.send(["demand_async", 1, 1, "n", {}], ["part", 1, 0, False, b"x"], ["cancel", 1])
+    engine.ping()
+
+    assert [message[1] for message in engine.messages if message[0] == "demand_error"] == [1]

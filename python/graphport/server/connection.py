@@ -200,9 +200,10 @@ class Connection:
         )
 
     def _cancel(self, message: messages.Cancel) -> None:
+        is_open = message.demand in self._evaluator.runs or self._outbox.holds(message.demand)  # type: ignore[union-attr]
         self._evaluator.cancel(message.demand)  # type: ignore[union-attr]
         self._outbox.cancel(message.demand)
-        if self._transfers.forget(message.demand):
+        if self._transfers.forget(message.demand) and not is_open:
             stopped = DemandStopped("the demand was cancelled", code="cancelled")
             self._outbox.fail(message.demand, "", stopped)
 
