@@ -16,6 +16,7 @@ from graphport.contracts.sink import PlainAnswers
 from graphport.core.errors import GraphportError, InternalError, LookupFailed, WireError
 from graphport.server.handover import SendingThread
 from graphport.server.outbox import CONGESTED_BYTES, fault
+from graphport.server.waiters import Waiters
 from graphport.wire.codec import pack
 from graphport.wire.limits import MAX_VALUE_BYTES
 
@@ -49,8 +50,9 @@ class Door(PlainAnswers):
     def __init__(self, loop: asyncio.AbstractEventLoop, library: Library, composition: Composition) -> None:
         self._loop = loop
         self._atom = library.atom
+        self._waiters = Waiters()
         self._sender: SendingThread[tuple[Any, Any]] = SendingThread(loop, lambda item: library.erlang.cast(*item))
-        self._sender.on_room = self._wake
+        self._sender.on_room = self._waiters.wake
         self._sender.on_end = self.end
         self._composition = composition
         self._ended = asyncio.Event()
@@ -58,7 +60,6 @@ class Door(PlainAnswers):
         self._numbers = count(1)
         self._askers: dict[int, _Asker] = {}
         self._named: dict[int | str, int] = {}
-        self._waiters: list[asyncio.Future[None]] = []
 
     async def run(self, started: Callable[[GraphportError | None], None]) -> int:
         """Live until `end`. `started` is told, once, whether the engine could be made."""
@@ -196,15 +197,7 @@ class Door(PlainAnswers):
     async def caught_up(self, demand: int) -> None:
         """See `DemandSink.caught_up`."""
         if self.behind(demand):
-            waiter = self._loop.create_future()
-            self._waiters.append(waiter)
-            await waiter
-
-    def _wake(self) -> None:
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+            await self._waiters.wait()
 
     def _send(self, pid: Any, word: str, about: Any, packed: bytes) -> None:
         self._sender.put((pid, (self._atom(word), about, packed)), len(packed) + _TERM_BYTES)

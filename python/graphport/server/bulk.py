@@ -7,13 +7,11 @@ Called by `outbox`, on the loop's thread.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from graphport.server.waiters import Waiters
 from graphport.wire import messages
 from graphport.wire.limits import PART_BYTES
-
-if TYPE_CHECKING:
-    import asyncio
 
 # A demand with more than this here is behind.
 _KEPT_BYTES: Final = 1_048_576
@@ -26,7 +24,7 @@ class Bulk:
         self._queue: deque[tuple[int, bytes]] = deque()
         self._bytes_of: dict[int, int] = {}
         self._seq = 0
-        self.waiters: list[asyncio.Future[None]] = []
+        self.waiters = Waiters()
 
     def __bool__(self) -> bool:
         return bool(self._queue)
@@ -67,13 +65,6 @@ class Bulk:
             self._seq = 0
         self._queue = deque(item for item in self._queue if item[0] != number)
         return True
-
-    def wake(self) -> None:
-        """Tell those who wait that something has gone."""
-        waiters, self.waiters = self.waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
 
     def _took(self, number: int, size: int) -> None:
         self._queue.popleft()

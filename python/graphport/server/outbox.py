@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from graphport.core.errors import DemandStopped, GraphportError, WireError
 from graphport.graph.values import size_of
 from graphport.server.bulk import Bulk
+from graphport.server.waiters import Waiters
 from graphport.server.window import JoinedText, Window
 from graphport.wire import messages
 from graphport.wire.framing import join, lone
@@ -62,7 +63,7 @@ class Outbox:
         self._sent_bytes = 0
         self._read_by_beam = 0
         self._flush_planned = False
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiters = Waiters()
         self._windows: dict[int, Window] = {}
         self._bulk = Bulk()
         transport.on_room(self.flush)
@@ -107,9 +108,9 @@ class Outbox:
         """Forget what waits of a demand; returns whether there was any."""
         window = self._windows.pop(demand, None)
         if window is not None:
-            window.wake()
+            window.waiters.wake()
         dropped = self._bulk.drop(demand)
-        self._bulk.wake()
+        self._bulk.waiters.wake()
         return dropped or window is not None
 
     def credited(self, total_bytes: int) -> None:
@@ -212,7 +213,7 @@ class Outbox:
             del self._windows[demand]
             self.send_about(demand, window.last)
         if window.waiters and not window.behind:
-            window.wake()
+            window.waiters.wake()
 
     def _text(self, demand: int, node: str, port: str, chunk: str) -> None:
         if len(chunk) > _LARGEST_TEXT:
@@ -270,9 +271,7 @@ class Outbox:
             waiters = window.waiters
         else:
             waiters = self._bulk.waiters
-        waiter = self._loop.create_future()
-        waiters.append(waiter)
-        await waiter
+        await waiters.wait()
 
     # Sending
 
@@ -292,11 +291,15 @@ class Outbox:
     def flush(self) -> None:
         """Send what the window allows."""
         self._flush_planned = False
+        if self._queue:
+            self._flush_queue()
+        if self._bulk:
+            self._flush_bulk()
+        if self._waiters and not self.congested:
+            self._waiters.wake()
+
+    def _flush_queue(self) -> None:
         queue = self._queue
-        if not queue:
-            if self._bulk:
-                self._flush_bulk()
-            return
         if self._sent_bytes - self._read_by_beam + self._queued_bytes < READ_WINDOW_BYTES and not self._texts:
             # The usual case: everything goes, and nothing in the queue is joined text.
             if len(queue) == 1:
@@ -310,13 +313,6 @@ class Outbox:
             self._transport.write(pieces)
         else:
             self._flush_some()
-        if self._bulk:
-            self._flush_bulk()
-        if self._waiters and not self.congested:
-            waiters, self._waiters = self._waiters, []
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
 
     def _flush_bulk(self) -> None:
         """Send parts while the operating system takes them: what waits in the transport nothing else can pass."""
@@ -329,8 +325,7 @@ class Outbox:
             packed = self._bulk.next()
             self._sent_bytes += len(packed)
             self._transport.write([lone(packed)])
-        if self._bulk.waiters:
-            self._bulk.wake()
+        self._bulk.waiters.wake()
 
     def _flush_some(self) -> None:
         queue = self._queue

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from graphport.server.waiters import Waiters
 from graphport.wire import messages
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Iterator
 
 # Text is joined up to this many characters, and what comes after that may have as many once more.
@@ -65,7 +65,7 @@ class Window:
         self._queue: deque[bytes | JoinedText] = deque()
         self._bytes = 0
         self.last: bytes | None = None
-        self.waiters: list[asyncio.Future[None]] = []
+        self.waiters = Waiters()
 
     @property
     def behind(self) -> bool:
@@ -104,10 +104,3 @@ class Window:
             else:
                 self._bytes -= len(head)
                 yield head
-
-    def wake(self) -> None:
-        """Tell those who wait."""
-        waiters, self.waiters = self.waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)

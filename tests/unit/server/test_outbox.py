@@ -242,3 +242,16 @@ async def test_a_text_that_cannot_travel_costs_an_error_nothing_else() -> None:
     }
     assert long.keys() == bad.keys()
     assert long["traceback"].endswith("the end")
+
+
+async def test_streams_go_on_when_a_full_pipe_empties_and_nothing_is_queued() -> None:
+    wire = Wire()
+    box = Outbox(asyncio.get_running_loop(), wire)
+    wire.backlog = CONGESTED_BYTES + 1
+    waiting = asyncio.create_task(box.caught_up(1))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+
+    wire.backlog = 0
+    wire.room()
+    await waiting
