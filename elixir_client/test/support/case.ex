@@ -71,6 +71,12 @@ defmodule Graphport.Case do
     {"", 0} = System.cmd("/bin/sh", ["-c", "kill -$0 $1", name, Integer.to_string(os_pid)])
   end
 
+  @doc "The OS process of an instance's only engine."
+  def os_pid(name) do
+    {:ok, %{os_pid: os_pid}} = Graphport.info(name)
+    os_pid
+  end
+
   @doc "Whether an OS process exists and is no zombie."
   def os_alive?(os_pid), do: Graphport.Port.OsProcess.start_time(os_pid) != nil
 end
