@@ -56,9 +56,9 @@ defmodule Graphport do
 
   ## Processes
 
-  Nothing blocks a scheduler: the engine is an OS process behind an Erlang port. Callers write to it themselves and wait
-  for nobody; one process per instance only routes what comes back. An engine that dies or hangs is replaced, and open
-  sessions are loaded into the new one when they are next used. A caller that dies cancels its demands.
+  Nothing blocks a scheduler: an engine is an OS process behind an Erlang port. Callers write to it themselves and wait
+  for nobody; one process per engine only routes what comes back. An engine that dies or hangs is replaced, and its
+  sessions are loaded into another one when they are next used. A caller that dies cancels its demands.
 
   ## Values
 
@@ -69,8 +69,7 @@ defmodule Graphport do
   """
 
   alias Graphport.{Bytes, Caller, Demand, DemandStream, Error, GraphSource, Instance, Options, Query, Session}
-  alias Graphport.Instance.{Demands, SessionServer}
-  alias Graphport.Port.Credit
+  alias Graphport.Instance.{Demands, Pool, SessionServer}
 
   @typedoc "Ports to values; for several nodes, node ids to maps of ports to values."
   @type outputs :: %{optional(String.t()) => term}
@@ -93,10 +92,12 @@ defmodule Graphport do
   end
 
   @doc """
-  Starts an instance and waits until its engine is up.
+  Starts an instance and waits until its engines are up.
 
   Fails with a `Graphport.Error` that says what to do: `:python_not_found`, `:engine_down` with what the engine printed,
-  or `:invalid_nodes`. Later failures of the engine do not end the instance.
+  or `:invalid_nodes`. Later failures of an engine do not end the instance.
+
+  When it is stopped, new demands are refused as `:shutting_down`, and open ones may go on for `drain_timeout:`.
 
   ## Options
 
@@ -240,18 +241,30 @@ defmodule Graphport do
   def nodes(name, options \\ []) when is_atom(name), do: Query.nodes(name, Options.validate!(:nodes, options))
 
   @doc """
-  Facts about an instance: `:status` (`:up` or `:down`), `:os_pid` and `:version` of the engine, `:error` (why it is
-  down), `:open_demands`, `:open_sessions`, and `:unread_frames` and `:unread_bytes`, which the engine has not read yet.
+  Facts about an instance, as they are now.
+
+    * `:status` - `:up`; `:degraded` if one of several engines is not up; `:down` if none is;
+    * `:open_demands` (requests such as loading a graph included) and `:open_sessions`;
+    * `:engines` - a list of maps, one for each engine:
+      * `:index` - from 0;
+      * `:status` - `:up`; `:draining`, which takes no more sessions in and is about to be replaced; `:down`;
+      * `:os_pid` and `:version`, nil while it is down; `:error`, which says why it is;
+      * `:restarts` - how often it was started anew;
+      * `:sessions` - how many are loaded; `:open_demands`;
+      * `:unread_frames` and `:unread_bytes` - what it has not read yet.
   """
   @spec info(atom) :: {:ok, map} | {:error, Error.t()}
   def info(name) when is_atom(name) do
     with {:ok, instance} <- Instance.fetch(name) do
-      counts = %{
-        open_demands: Demands.count(instance),
-        open_sessions: DynamicSupervisor.count_children(instance.sessions).active
-      }
+      engines = Pool.facts(instance)
 
-      {:ok, Map.merge(counts, engine_facts(:ets.lookup(instance.engines, 0)))}
+      {:ok,
+       %{
+         status: status(Enum.map(engines, & &1.status)),
+         open_demands: Demands.count(instance),
+         open_sessions: DynamicSupervisor.count_children(instance.sessions).active,
+         engines: engines
+       }}
     end
   rescue
     # Its tables are gone.
@@ -263,14 +276,13 @@ defmodule Graphport do
   defp stopping(name),
     do: {:error, Error.new(:shutting_down, "the Graphport instance #{inspect(name)} is stopping")}
 
-  defp engine_facts([{_index, :up, _epoch, _port, credit, facts}]) do
-    {frames, bytes} = Credit.unread(credit)
-    facts = %{os_pid: facts["os_pid"], version: facts["version"]}
-    Map.merge(facts, %{status: :up, error: nil, unread_frames: frames, unread_bytes: bytes})
+  defp status(engines) do
+    cond do
+      Enum.all?(engines, &(&1 == :up)) -> :up
+      Enum.all?(engines, &(&1 == :down)) -> :down
+      true -> :degraded
+    end
   end
-
-  defp engine_facts([{_index, :down, error}]),
-    do: %{status: :down, error: error, os_pid: nil, version: nil, unread_frames: 0, unread_bytes: 0}
 
   defp session!(%Session{} = session), do: session
 

@@ -80,8 +80,7 @@ defmodule Graphport.Caller do
   @spec grant(Instance.t(), pos_integer, pos_integer) :: :ok | :overloaded
   def grant(instance, id, n) do
     with {:ok, row} <- Demands.lookup(instance, id),
-         epoch = elem(row, 7),
-         {^epoch, port, credit} <- Instance.pipe(instance),
+         {port, credit} <- Instance.pipe(instance, elem(row, 7)),
          {:error, :overloaded} <- Writer.try_write(port, credit, Messages.grant(id, n), :reserve) do
       :overloaded
     else
@@ -264,7 +263,7 @@ defmodule Graphport.Caller do
   defp wire_stream(_demand), do: false
 
   defp send_cancel(instance, id, epoch) do
-    with {^epoch, port, credit} <- Instance.pipe(instance),
+    with {port, credit} <- Instance.pipe(instance, epoch),
          {:error, :overloaded} <- Writer.try_write(port, credit, Messages.cancel(id), :reserve) do
       Janitor.cancel(instance, id, epoch)
     end

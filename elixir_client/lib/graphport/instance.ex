@@ -6,10 +6,15 @@ defmodule Graphport.Instance do
   #   demands   rows of `Graphport.Instance.Demands`, one per open demand or request
   #   routes    {session, pid, wire session, epoch, port, credit}: where a session is loaded now
   #   engines   {index, :up, epoch, port, credit, facts} or {index, :down, %Graphport.Error{}}
+  #   placements  {epoch, sessions} of each engine that takes sessions in, or {:closed, %Graphport.Error{}}
   #   watched   {pid}: the callers that the janitor monitors
   @moduledoc false
 
   alias Graphport.Error
+  alias Graphport.Port.{Credit, Pipe}
+
+  # More engines than one instance can have: `Graphport.Options`.
+  @engines 256
 
   @enforce_keys [
     :name,
@@ -17,13 +22,15 @@ defmodule Graphport.Instance do
     :demands,
     :routes,
     :engines,
+    :placements,
     :watched,
     :janitor,
     :log_relay,
     :sessions,
     :registry,
     :tasks,
-    :engine,
+    :owners,
+    :starts,
     :dropped_lines
   ]
   defstruct @enforce_keys
@@ -34,21 +41,23 @@ defmodule Graphport.Instance do
           demands: :ets.tid(),
           routes: :ets.tid(),
           engines: :ets.tid(),
+          placements: :ets.tid(),
           watched: :ets.tid(),
           janitor: atom,
           log_relay: atom,
           sessions: atom,
           registry: atom,
           tasks: atom,
-          engine: atom,
+          owners: [atom],
+          starts: :atomics.atomics_ref(),
           dropped_lines: :atomics.atomics_ref()
         }
 
-  @typedoc "One life of an engine's OS process; greater than all before it."
+  @typedoc "One life of an engine's OS process: greater than all before it, with the engine's index in its low bits."
   @type epoch :: pos_integer
 
   @typedoc "A row of `routes`."
-  @type route :: {pos_integer, pid, pos_integer, epoch, port, :atomics.atomics_ref()}
+  @type route :: {pos_integer, pid, pos_integer, epoch, Pipe.wire(), Credit.t()}
 
   @doc "The instance of that name, if it runs."
   @spec fetch(atom) :: {:ok, t} | {:error, Error.t()}
@@ -59,9 +68,9 @@ defmodule Graphport.Instance do
     end
   end
 
-  @doc "Creates the tables in the calling process, and publishes the instance."
-  @spec create(atom) :: t
-  def create(name) do
+  @doc "Creates the tables in the calling process, and publishes the instance with so many engines."
+  @spec create(atom, pos_integer) :: t
+  def create(name, engines) do
     # Both kinds of concurrency at once cost a third more of every access (measured on OTP 25).
     read = [:set, :public, read_concurrency: true]
 
@@ -71,13 +80,15 @@ defmodule Graphport.Instance do
       demands: :ets.new(:demands, [:set, :public, write_concurrency: true]),
       routes: :ets.new(:routes, read),
       engines: :ets.new(:engines, read),
+      placements: :ets.new(:placements, [:set, :public]),
       watched: :ets.new(:watched, read),
       janitor: process_name(name, :janitor),
       log_relay: process_name(name, :log_relay),
       sessions: process_name(name, :sessions),
       registry: process_name(name, :registry),
       tasks: process_name(name, :tasks),
-      engine: process_name(name, :engine),
+      owners: for(index <- 0..(engines - 1), do: owner(name, index)),
+      starts: :atomics.new(engines, signed: false),
       dropped_lines: :atomics.new(1, signed: false)
     }
 
@@ -93,12 +104,25 @@ defmodule Graphport.Instance do
   @spec process_name(atom, atom) :: atom
   def process_name(name, role), do: :"#{inspect(name)}.#{role}"
 
-  @doc "The engine's pipe, if it is up."
-  @spec pipe(t, non_neg_integer) :: {epoch, port, :atomics.atomics_ref()} | :down
-  def pipe(instance, index \\ 0) do
-    case :ets.lookup(instance.engines, index) do
-      [{_index, :up, epoch, port, credit, _facts}] -> {epoch, port, credit}
-      _down -> :down
+  @doc "The registered name of the process that owns the engine of that index."
+  @spec owner(atom, non_neg_integer) :: atom
+  def owner(name, index), do: process_name(name, :"engine_#{index}")
+
+  @doc "A new life of the engine of that index."
+  @spec new_epoch(non_neg_integer) :: epoch
+  def new_epoch(index), do: System.unique_integer([:positive, :monotonic]) * @engines + index
+
+  @doc "The index of an epoch's engine. Of a variable of a match specification it gives the expression for that."
+  @spec engine_of(epoch | atom) :: non_neg_integer | tuple
+  def engine_of(epoch) when is_integer(epoch), do: rem(epoch, @engines)
+  def engine_of(variable), do: {:rem, variable, @engines}
+
+  @doc "The pipe of an epoch, as long as it is up."
+  @spec pipe(t, epoch) :: {Pipe.wire(), Credit.t()} | :gone
+  def pipe(instance, epoch) do
+    case :ets.lookup(instance.engines, engine_of(epoch)) do
+      [{_index, :up, ^epoch, port, credit, _facts}] -> {port, credit}
+      _another -> :gone
     end
   end
 end

@@ -29,6 +29,8 @@ defmodule Graphport.Options do
   # About 46 days: with the client's own graces still less than a timer takes.
   @longest_ms 4_000_000_000
 
+  @most_engines 64
+
   @backends ~w(xllamacpp llama-cpp-python llama-server external)
 
   @schemas %{
@@ -45,7 +47,12 @@ defmodule Graphport.Options do
       {:transport, :transport, :port,
        "`:erlport` has the app's own ErlPort start Python and carry the frames, in place of a port of Graphport's own. " <>
          "Slower, and without the pipe's guards; see the README."},
-      {:start_timeout, :milliseconds, 15_000, "How long the engine may take to get ready."},
+      {:engines, :engines, 1,
+       "How many engines, each an OS process of its own. A session goes to the one with the least to do."},
+      {:start_timeout, :milliseconds, 15_000, "How long an engine may take to get ready."},
+      {:drain_timeout, :timeout, 5_000,
+       "How long open demands may go on when the instance is stopped; those left then end as `:shutting_down`. " <>
+         "New ones are refused meanwhile."},
       {:hang_timeout, :milliseconds, 10_000,
        "An engine that says nothing for so long, not even to a ping, is killed and started anew."}
     ],
@@ -169,6 +176,7 @@ defmodule Graphport.Options do
   defp valid?(:backend, value), do: value == nil or value in @backends
   defp valid?(:strings, value), do: is_list(value) and Enum.all?(value, &(is_binary(&1) and &1 != ""))
   defp valid?(:transport, value), do: value in [:port, :erlport]
+  defp valid?(:engines, value), do: is_integer(value) and value in 1..@most_engines
   defp valid?(:milliseconds, value), do: is_integer(value) and value in 1..@longest_ms
   defp valid?(:timeout, value), do: value == :infinity or (is_integer(value) and value in 0..@longest_ms)
   defp valid?(:boolean, value), do: is_boolean(value)
@@ -185,6 +193,7 @@ defmodule Graphport.Options do
   defp expected(:backend), do: Enum.map_join(@backends, ", ", &inspect/1)
   defp expected(:strings), do: "a list of non-empty strings"
   defp expected(:transport), do: ":port or :erlport"
+  defp expected(:engines), do: "an integer from 1 to #{@most_engines}"
   defp expected(:milliseconds), do: "milliseconds as an integer from 1 to #{@longest_ms}"
   defp expected(:timeout), do: "milliseconds as an integer from 0 to #{@longest_ms}, or :infinity"
   defp expected(:boolean), do: "a boolean"

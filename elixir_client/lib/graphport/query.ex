@@ -4,7 +4,7 @@ defmodule Graphport.Query do
   @moduledoc false
 
   alias Graphport.{Caller, Error, Instance}
-  alias Graphport.Instance.{Demands, Janitor}
+  alias Graphport.Instance.{Demands, Janitor, Pool}
   alias Graphport.Port.{Parts, Writer}
   alias Graphport.Wire.Messages
 
@@ -38,7 +38,7 @@ defmodule Graphport.Query do
     id = System.unique_integer([:positive])
 
     with {:ok, frame} <- Messages.query(id, what, args),
-         {:ok, {epoch, port, credit}} <- pipe(instance) do
+         {:ok, {epoch, port, credit}} <- pipe(Pool.any(instance)) do
       Demands.insert(instance, Demands.row(id, ref, {:ref, ref}, self(), nil, false, epoch))
       Janitor.watch(instance, self())
 
@@ -62,15 +62,8 @@ defmodule Graphport.Query do
   defp write(_instance, port, credit, frame, _id, deadline),
     do: Writer.write(port, credit, frame, :normal, deadline)
 
-  defp pipe(instance) do
-    case Instance.pipe(instance) do
-      :down -> {:error, Error.new(:engine_down, why(:ets.lookup(instance.engines, 0)), retry_after_ms: 1_000)}
-      pipe -> {:ok, pipe}
-    end
-  end
-
-  defp why([{_index, :down, error}]), do: error.message
-  defp why(_up_meanwhile), do: "the engine was just being started"
+  defp pipe({:ok, _pipe} = up), do: up
+  defp pipe({:error, error}), do: {:error, Error.new(:engine_down, error.message, retry_after_ms: 1_000)}
 
   defp not_written(:closed), do: Error.new(:engine_down, "the engine ended before it was asked")
   defp not_written(:overloaded), do: Error.new(:overloaded, "the engine did not take the question in time")

@@ -300,7 +300,7 @@ defmodule Graphport.CallerTest do
 
       assert {sent, %Error{code: :overloaded}} = flood.(flood, 0)
       assert sent in 300..448
-      assert {:ok, %{unread_frames: unread}} = Graphport.info(name)
+      assert %{unread_frames: unread} = engine(name)
       assert unread in 300..512
       assert :ok = Graphport.cancel(demand)
       assert_receive {:demand_error, "silent", %Error{code: :cancelled}}, 5_000

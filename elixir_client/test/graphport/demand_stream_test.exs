@@ -163,7 +163,7 @@ defmodule Graphport.DemandStreamTest do
     end
 
     test "is granted later if the engine reads nothing now", %{session: session, name: name} do
-      {:ok, %{os_pid: os_pid}} = Graphport.info(name)
+      os_pid = os_pid(name)
       {:ok, silent} = Graphport.demand_async(session, "silent")
       consumer = Task.async(fn -> receive_then_enumerate(session) end)
       assert_receive {:first, "0"}, 5_000
@@ -172,7 +172,7 @@ defmodule Graphport.DemandStreamTest do
       {:ok, _demand} = Graphport.demand_async(session, "hang")
 
       eventually(fn ->
-        spend_credit(session, silent) and match?({:ok, %{unread_frames: 512}}, Graphport.info(name))
+        spend_credit(session, silent) and match?(%{unread_frames: 512}, engine(name))
       end)
 
       send(consumer.pid, :go_on)
@@ -333,7 +333,7 @@ defmodule Graphport.DemandStreamTest do
     end
 
     test "engine_down when the engine dies", %{session: session, name: name} do
-      {:ok, %{os_pid: os_pid}} = Graphport.info(name)
+      os_pid = os_pid(name)
       stream = Graphport.stream(session, "count:1000000", window: 4)
       kill = fn "0" -> OsProcess.kill(os_pid, OsProcess.start_time(os_pid)) end
       error = assert_raise Error, fn -> Enum.each(stream, &if(&1 == "0", do: kill.(&1))) end

@@ -11,15 +11,15 @@ defmodule Graphport.PartsTest do
     start_peer(name)
     {:ok, session} = Graphport.open(name, %{})
     {:ok, instance} = Instance.fetch(name)
-    {:ok, %{os_pid: os_pid}} = Graphport.info(name)
+    os_pid = os_pid(name)
     {:ok, session: session, instance: instance, os_pid: os_pid}
   end
 
-  defp engine_state(instance), do: instance.engine |> Process.whereis() |> :sys.get_state()
+  defp engine_state(instance), do: instance.name |> owner() |> :sys.get_state()
 
   defp bytes(size), do: Graphport.bytes(:binary.copy(<<1, 2, 3, 4, 5, 6, 7, 8>>, div(size, 8)))
   defp digest(%Graphport.Bytes{data: data}), do: [byte_size(data), :erlang.crc32(data)]
-  defp unread_bytes(name), do: elem(Graphport.info(name), 1).unread_bytes
+  defp unread_bytes(name), do: engine(name).unread_bytes
 
   describe "a message to the engine" do
     test "arrives as it was, whatever its size", %{session: session} do
@@ -123,7 +123,7 @@ defmodule Graphport.PartsTest do
       signal(os_pid, "CONT")
       assert {:error, %Error{code: :cancelled}} = Task.await(task)
       assert {:ok, %{"uploads" => 0}} = Graphport.demand(session, "sizes")
-      assert {:ok, %{open_demands: 0, os_pid: ^os_pid}} = Graphport.info(name)
+      assert {:ok, %{open_demands: 0, engines: [%{os_pid: ^os_pid}]}} = Graphport.info(name)
     end
 
     test "whose receiver dies is not written to its end", context do
@@ -232,7 +232,7 @@ defmodule Graphport.PartsTest do
     test "that the engine gives up is dropped", %{session: session, instance: instance} do
       {:ok, _demand} = Graphport.demand_async(session, "parts:abandoned")
       assert_receive {:demand_error, "parts:abandoned", %Error{code: :cancelled}}, 5_000
-      send(instance.engine, :tick)
+      send(owner(instance.name), :tick)
       assert engine_state(instance).transfers == %{}
     end
 
@@ -246,7 +246,7 @@ defmodule Graphport.PartsTest do
       assert {:ok, %{}} = Graphport.demand(session, "resume")
       assert_receive {:DOWN, ^monitor, :process, ^process, :killed}, 5_000
       assert engine_state(instance).transfers == %{}
-      assert {:ok, %{os_pid: ^os_pid}} = Graphport.info(session.instance)
+      assert os_pid(session.instance) == os_pid
     end
 
     test "may be a log line", %{session: session} do
@@ -291,7 +291,7 @@ defmodule Graphport.PartsTest do
       assert id == demand.ref
       assert {:ok, %{}} = Graphport.demand(session, "resume")
       assert engine_state(instance).transfers == %{}
-      assert {:ok, %{os_pid: ^os_pid}} = Graphport.info(session.instance)
+      assert os_pid(session.instance) == os_pid
       assert mailbox() == []
     end
 
@@ -300,7 +300,7 @@ defmodule Graphport.PartsTest do
       eventually(fn -> map_size(engine_state(instance).transfers) == 1 end)
       [%{parts: {process, 1, 262_144}}] = Map.values(engine_state(instance).transfers)
       monitor = Process.monitor(process)
-      Process.exit(Process.whereis(instance.engine), :kill)
+      Process.exit(owner(instance.name), :kill)
       assert_receive {:DOWN, ^monitor, :process, ^process, :normal}, 5_000
       assert_receive {:demand_error, "parts:paused", %Error{code: :engine_down}}, 5_000
     end

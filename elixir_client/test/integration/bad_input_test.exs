@@ -8,7 +8,7 @@ defmodule Graphport.Integration.BadInputTest do
 
   setup %{name: name} do
     start_engine(name, nodes: ["graphport_test_nodes"])
-    {:ok, %{os_pid: os_pid}} = Graphport.info(name)
+    os_pid = os_pid(name)
     nodes = for type <- @types, do: %{id: type, type: type, data: %{text: "x", what: "x", value: 1}}
     {:ok, session: Graphport.open!(name, %{nodes: nodes, edges: []}), os_pid: os_pid}
   end
@@ -19,7 +19,7 @@ defmodule Graphport.Integration.BadInputTest do
 
   defp assert_goes_on(%{name: name, session: session, os_pid: os_pid}) do
     assert {:ok, %{"text" => "x"}} = Graphport.demand(session, "text-input")
-    assert {:ok, %{os_pid: ^os_pid, open_demands: 0, unread_bytes: unread}} = Graphport.info(name)
+    assert %{os_pid: ^os_pid, open_demands: 0, unread_bytes: unread} = engine(name)
     assert unread < 1_048_576
   end
 

@@ -9,7 +9,7 @@ defmodule Graphport.Integration.PartsTest do
   setup context do
     start_engine(context.name, nodes: ["graphport_test_nodes"])
     nodes = for type <- ["same", "zeros", "long-chunks"], do: %{id: type, type: type}
-    {:ok, %{os_pid: os_pid}} = Graphport.info(context.name)
+    os_pid = os_pid(context.name)
     {:ok, session: Graphport.open!(context.name, %{nodes: nodes, edges: []}), os_pid: os_pid}
   end
 
@@ -54,7 +54,7 @@ defmodule Graphport.Integration.PartsTest do
     value = List.duplicate(Graphport.bytes(:binary.copy(<<0>>, @mib)), 257)
     assert {:error, %Error{code: :too_large}} = same(session, value)
     assert {:ok, %{"value" => 1}} = same(session, 1)
-    assert {:ok, %{os_pid: ^os_pid, open_demands: 0}} = Graphport.info(session.instance)
+    assert {:ok, %{open_demands: 0, engines: [%{os_pid: ^os_pid}]}} = Graphport.info(session.instance)
   end
 
   @tag :slow
@@ -62,7 +62,7 @@ defmodule Graphport.Integration.PartsTest do
     inputs = %{"zeros" => %{"size" => 257 * @mib}}
     assert {:error, %Error{code: :too_large}} = Graphport.demand(session, "zeros", inputs: inputs)
     assert {:ok, %{"value" => 1}} = same(session, 1)
-    assert {:ok, %{os_pid: ^os_pid, open_demands: 0}} = Graphport.info(session.instance)
+    assert {:ok, %{open_demands: 0, engines: [%{os_pid: ^os_pid}]}} = Graphport.info(session.instance)
   end
 
   test "long chunks keep their order", %{session: session} do
@@ -103,12 +103,12 @@ defmodule Graphport.Integration.PartsTest do
   } do
     signal(os_pid, "STOP")
     caller = spawn(fn -> same(session, Graphport.bytes(:binary.copy(<<7>>, 8 * @mib))) end)
-    eventually(fn -> match?({:ok, %{unread_bytes: unread}} when unread > 1_500_000, Graphport.info(name)) end)
+    eventually(fn -> engine(name).unread_bytes > 1_500_000 end)
     Process.exit(caller, :kill)
     eventually(fn -> match?({:ok, %{open_demands: 0}}, Graphport.info(name)) end)
     signal(os_pid, "CONT")
     there_and_back(session, @mib)
-    assert {:ok, %{os_pid: ^os_pid, open_demands: 0}} = Graphport.info(name)
+    assert {:ok, %{open_demands: 0, engines: [%{os_pid: ^os_pid}]}} = Graphport.info(name)
   end
 
   test "an engine that is killed while it writes: one engine_down", %{
@@ -116,7 +116,7 @@ defmodule Graphport.Integration.PartsTest do
     name: name,
     os_pid: os_pid
   } do
-    owner = Process.whereis(:"#{inspect(name)}.engine")
+    owner = owner(name)
     :sys.suspend(owner)
     {:ok, _demand} = Graphport.demand_async(session, "zeros", inputs: %{"zeros" => %{"size" => 32 * @mib}})
 
@@ -140,7 +140,7 @@ defmodule Graphport.Integration.PartsTest do
     before = binary_bytes()
     for _ <- 1..5, do: there_and_back(session, 16 * @mib)
     eventually(fn -> binary_bytes() - before < 4 * @mib end)
-    assert :sys.get_state(instance.engine).transfers == %{}
+    assert :sys.get_state(owner(instance.name)).transfers == %{}
   end
 
   defp binary_bytes do

@@ -37,7 +37,7 @@ defmodule Graphport.Integration.SignalsTest do
         say(session, unquote(way), "a thing to say")
         assert_receive {:log, unquote(level), text, %{logger: unquote(logger)} = metadata}, 5_000
         assert text =~ "a thing to say"
-        {:ok, %{os_pid: os_pid}} = Graphport.info(name)
+        os_pid = os_pid(name)
         assert %{graphport: ^name, os_pid: ^os_pid, meta: meta} = metadata
 
         if unquote(way) == "extra",
@@ -69,7 +69,7 @@ defmodule Graphport.Integration.SignalsTest do
 
   test "a forked child that lives on disturbs nothing and holds nothing", %{name: name, session: session} do
     capture_log(fn ->
-      {:ok, %{os_pid: engine}} = Graphport.info(name)
+      engine = os_pid(name)
       {:ok, %{"value" => child}} = demand(session, "forks", %{"then" => "lives on"})
       assert_receive {:log, :info, "the child writes", _metadata}, 5_000
       assert_receive {:log, :info, "the child prints", _metadata}, 5_000
@@ -80,7 +80,7 @@ defmodule Graphport.Integration.SignalsTest do
       OsProcess.kill(engine, OsProcess.start_time(engine))
       assert_receive {:demand_error, "forever", %Error{code: :engine_down}}, 5_000
       assert {:ok, %{"text" => "x"}} = Graphport.demand(session, "text-input")
-      refute match?({:ok, %{os_pid: ^engine}}, Graphport.info(name))
+      refute os_pid(name) == engine
       for pid <- [child, program], do: assert(os_alive?(pid))
       for pid <- [child, program], do: OsProcess.kill(pid, OsProcess.start_time(pid))
     end)

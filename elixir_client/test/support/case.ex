@@ -19,21 +19,20 @@ defmodule Graphport.Case do
 
   @doc "Starts an instance whose engine is the scripted peer."
   def start_peer(name, options \\ []) do
-    start_supervised!(
-      {Graphport, Keyword.merge([name: name, python: python(), python_path: [@peer]], options)}
-    )
+    start_supervised!({Graphport, peer_options(name, options)})
 
     name
   end
 
   @doc "The options that start the peer, for tests of the start itself."
   def peer_options(name, options \\ []),
-    do: Keyword.merge([name: name, python: python(), python_path: [@peer]], options)
+    do: Keyword.merge([name: name, python: python(), python_path: [@peer], drain_timeout: 0], options)
 
   @doc "Starts an instance with the real engine."
   def start_engine(name, options \\ []) do
     paths = [Path.join(@repository, "python"), Path.expand("nodes", __DIR__)]
-    start_supervised!({Graphport, Keyword.merge([name: name, python: python(), python_path: paths], options)})
+    given = [name: name, python: python(), python_path: paths, drain_timeout: 0]
+    start_supervised!({Graphport, Keyword.merge(given, options)})
     name
   end
 
@@ -71,11 +70,17 @@ defmodule Graphport.Case do
     {"", 0} = System.cmd("/bin/sh", ["-c", "kill -$0 $1", name, Integer.to_string(os_pid)])
   end
 
-  @doc "The OS process of an instance's only engine."
-  def os_pid(name) do
-    {:ok, %{os_pid: os_pid}} = Graphport.info(name)
-    os_pid
+  @doc "What `Graphport.info/1` says of an instance's only engine."
+  def engine(name) do
+    {:ok, %{engines: [engine]}} = Graphport.info(name)
+    engine
   end
+
+  @doc "The OS process of an instance's only engine."
+  def os_pid(name), do: engine(name).os_pid
+
+  @doc "The process that owns an instance's engine."
+  def owner(name, index \\ 0), do: name |> Graphport.Instance.owner(index) |> Process.whereis()
 
   @doc "Whether an OS process exists and is no zombie."
   def os_alive?(os_pid), do: Graphport.Port.OsProcess.start_time(os_pid) != nil

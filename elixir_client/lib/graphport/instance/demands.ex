@@ -138,11 +138,18 @@ defmodule Graphport.Instance.Demands do
          do: deliver(row, {:node_event, node, event})
   end
 
-  @doc "Fails every row of an epoch, or of all epochs, but those of the ids in `except`."
-  @spec fail_all(Instance.t(), Instance.epoch() | :all, Error.t(), [pos_integer]) :: :ok
-  def fail_all(instance, epoch, error, except \\ []) do
-    wanted = if epoch == :all, do: :_, else: epoch
-    ids = :ets.select(instance.demands, [{{:"$1", :_, :_, :_, :_, :_, :_, wanted, :_}, [], [:"$1"]}])
+  @doc "Fails every row of an epoch, of an engine, or of all, but those of the ids in `except`."
+  @spec fail_all(Instance.t(), Instance.epoch() | {:engine, non_neg_integer} | :all, Error.t(), [pos_integer]) ::
+          :ok
+  def fail_all(instance, which, error, except \\ []) do
+    guards =
+      case which do
+        :all -> []
+        {:engine, index} -> [{:==, Instance.engine_of(:"$3"), index}]
+        epoch -> [{:==, :"$3", epoch}]
+      end
+
+    ids = :ets.select(instance.demands, [{row_pattern(), guards, [:"$1"]}])
 
     Enum.each(ids -- except, fn id ->
       with {:ok, row} <- take(instance, id), do: fail(row, error)
@@ -164,6 +171,11 @@ defmodule Graphport.Instance.Demands do
   @doc "How many demands and requests are open."
   @spec count(Instance.t()) :: non_neg_integer
   def count(instance), do: :ets.info(instance.demands, :size)
+
+  @doc "How many of them are an epoch's."
+  @spec count(Instance.t(), Instance.epoch()) :: non_neg_integer
+  def count(instance, epoch),
+    do: :ets.select_count(instance.demands, [{row_pattern(), [{:==, :"$3", epoch}], [true]}])
 
   defp row_pattern, do: {:"$1", :_, :_, :"$2", :_, :_, :_, :"$3", :_}
 end

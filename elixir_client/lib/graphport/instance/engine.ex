@@ -13,11 +13,10 @@ defmodule Graphport.Instance.Engine do
   require Logger
 
   alias Graphport.{Error, Instance}
-  alias Graphport.Instance.{Backoff, Demands, Janitor, LogRelay, Transfers}
+  alias Graphport.Instance.{Backoff, Demands, Janitor, LogRelay, Pool, Transfers}
   alias Graphport.Port.{Credit, OsProcess, Pipe, Writer}
   alias Graphport.Wire.{Limits, Messages}
 
-  @index 0
   @longest_ping_interval_ms 2_000
   @close_grace_ms 500
   # A stopping instance lets messages that are being decoded arrive.
@@ -28,6 +27,7 @@ defmodule Graphport.Instance.Engine do
 
   @type settings :: %{
           name: atom,
+          index: non_neg_integer,
           command: Pipe.command(),
           start_timeout: pos_integer,
           hello: map,
@@ -36,14 +36,16 @@ defmodule Graphport.Instance.Engine do
 
   @spec start_link(settings) :: GenServer.on_start()
   def start_link(settings) do
-    options = [name: Instance.process_name(settings.name, :engine), spawn_opt: @spawn_options]
+    options = [name: Instance.owner(settings.name, settings.index), spawn_opt: @spawn_options]
     GenServer.start_link(__MODULE__, settings, options)
   end
 
-  @doc "Asks for `{:engine_up, epoch}` as soon as the engine is up, and `{:engine_failed, error}` whenever it fails to start."
-  @spec await(Instance.t()) :: term
-  def await(instance) do
-    send(instance.engine, {:await, self()})
+  @doc "Asks each owner for `{:engine_up, epoch}` as soon as its engine is up, and `{:engine_failed, error}` whenever it fails to start."
+  @spec await(Instance.t()) :: :ok
+  def await(instance), do: Enum.each(instance.owners, &ask(&1, {:await, self()}))
+
+  defp ask(owner, message) do
+    send(owner, message)
   rescue
     # The owner is being restarted: the waiting process looks again after its own time-out.
     ArgumentError -> :ok
@@ -55,9 +57,8 @@ defmodule Graphport.Instance.Engine do
     {:ok, instance} = Instance.fetch(settings.name)
     down = Error.new(:engine_down, "the engine owner was restarted")
     # Left over if this process was killed before.
-    :ets.delete_all_objects(instance.routes)
-    Demands.fail_all(instance, :all, down)
-    :ets.insert(instance.engines, {@index, :down, down})
+    Pool.down(instance, settings.index, down)
+    Demands.fail_all(instance, {:engine, settings.index}, down)
     ping_interval = min(@longest_ping_interval_ms, max(div(settings.hang_timeout, 5), 1))
     spawn(Pipe, :sweep, [])
     send(self(), :open)
@@ -142,12 +143,11 @@ defmodule Graphport.Instance.Engine do
   @impl GenServer
   def terminate(_reason, state) do
     error = Error.new(:shutting_down, "the Graphport instance #{inspect(state.instance.name)} is stopping")
-    :ets.insert(state.instance.engines, {@index, :down, error})
-    :ets.delete_all_objects(state.instance.routes)
+    Pool.down(state.instance, state.settings.index, error)
     if state.port, do: close(state)
     decoding = for({process, _id} <- Transfers.stop(state.transfers), do: process) ++ Map.keys(state.ending)
     await_decoding(decoding, Writer.deadline(@decoding_grace_ms))
-    Demands.fail_all(state.instance, :all, error)
+    Demands.fail_all(state.instance, {:engine, state.settings.index}, error)
   rescue
     # The supervisor was killed, and the tables may be gone. The port closes with its owner.
     error in ArgumentError ->
@@ -268,7 +268,8 @@ defmodule Graphport.Instance.Engine do
   defp open(state) do
     case Pipe.open(state.settings.command) do
       {:ok, pipe} ->
-        epoch = System.unique_integer([:positive, :monotonic])
+        epoch = Instance.new_epoch(state.settings.index)
+        :atomics.add(state.instance.starts, state.settings.index + 1, 1)
         credit = Credit.new()
         Janitor.engine_started(state.instance, pipe)
         Process.send_after(self(), {:start_timeout, epoch}, state.settings.start_timeout)
@@ -303,7 +304,7 @@ defmodule Graphport.Instance.Engine do
   end
 
   defp ready(facts, state) do
-    :ets.insert(state.instance.engines, {@index, :up, state.epoch, state.port, state.credit, facts})
+    Pool.up(state.instance, {state.epoch, state.port, state.credit}, facts)
     Enum.each(state.waiting, &send(&1, {:engine_up, state.epoch}))
     %{state | status: :up, waiting: MapSet.new(), up_at: Writer.now_ms()}
   end
@@ -335,8 +336,7 @@ defmodule Graphport.Instance.Engine do
 
   defp end_epoch(state, reason) do
     error = Error.new(:engine_down, "the engine ended: #{why(state, reason)}")
-    :ets.insert(state.instance.engines, {@index, :down, error})
-    :ets.match_delete(state.instance.routes, {:_, :_, :_, state.epoch, :_, :_})
+    Pool.down(state.instance, state.settings.index, error)
     decoding = Transfers.stop(state.transfers)
     Demands.fail_all(state.instance, state.epoch, error, for({_process, id} <- decoding, do: id))
     ending = for {process, id} <- decoding, into: state.ending, do: {process, {id, error}}

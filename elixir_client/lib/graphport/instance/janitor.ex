@@ -9,7 +9,7 @@ defmodule Graphport.Instance.Janitor do
   use GenServer
 
   alias Graphport.Instance
-  alias Graphport.Instance.Demands
+  alias Graphport.Instance.{Demands, Pool}
   alias Graphport.Port.{OsProcess, Pipe, Writer}
   alias Graphport.Wire.{Encoder, Messages}
 
@@ -175,14 +175,15 @@ defmodule Graphport.Instance.Janitor do
   defp send_cancels(%{unsent: []} = state), do: state
 
   defp send_cancels(state) do
-    case Instance.pipe(state.instance) do
-      {epoch, port, credit} ->
-        ids = for {id, ^epoch} <- state.unsent, do: id
-        unsent = ids |> Enum.chunk_every(@cancels_per_frame) |> send_frames(epoch, port, credit)
-        retry_later(%{state | unsent: unsent})
+    by_epoch = Enum.group_by(state.unsent, &elem(&1, 1), &elem(&1, 0))
+    retry_later(%{state | unsent: Enum.flat_map(by_epoch, &send_cancels(&1, state.instance))})
+  end
 
-      :down ->
-        %{state | unsent: []}
+  defp send_cancels({epoch, ids}, instance) do
+    with {port, credit} <- Instance.pipe(instance, epoch) do
+      ids |> Enum.chunk_every(@cancels_per_frame) |> send_frames(epoch, port, credit)
+    else
+      :gone -> []
     end
   end
 
@@ -222,9 +223,10 @@ defmodule Graphport.Instance.Janitor do
   end
 
   defp sweep_sessions(instance) do
-    for {_id, pid, wire_id, _epoch, port, credit} = route <- :ets.tab2list(instance.routes),
+    for {_id, pid, wire_id, epoch, port, credit} = route <- :ets.tab2list(instance.routes),
         not Process.alive?(pid) do
       :ets.delete_object(instance.routes, route)
+      Pool.leave(instance, epoch)
       Writer.try_write(port, credit, Messages.close(System.unique_integer([:positive]), wire_id), :reserve)
     end
   end

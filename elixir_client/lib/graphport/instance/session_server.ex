@@ -6,7 +6,7 @@ defmodule Graphport.Instance.SessionServer do
   use GenServer, restart: :temporary
 
   alias Graphport.{Error, Instance, Session}
-  alias Graphport.Instance.{Demands, Engine, Janitor}
+  alias Graphport.Instance.{Demands, Engine, Janitor, Pool}
   alias Graphport.Port.{Parts, Writer}
   alias Graphport.Wire.Messages
 
@@ -99,7 +99,7 @@ defmodule Graphport.Instance.SessionServer do
   # Says why nothing came in time, if the engine is why.
   defp waited(session) do
     with {:ok, instance} <- Instance.fetch(session.instance),
-         [{_index, :down, error}] <- :ets.lookup(instance.engines, 0) do
+         {:error, error} <- Pool.any(instance) do
       %{error | code: :engine_down}
     else
       _up -> Error.new(:deadline_exceeded, "the session was not loaded before the deadline")
@@ -120,8 +120,16 @@ defmodule Graphport.Instance.SessionServer do
 
     # request: {id, wire session, epoch, port, credit} of the `open` under way; waiting: who asked for the route;
     # closing: who waits for the answer to `close`, if it was sent; deaths: engines that ended, one after the other,
-    # while loading it.
-    Map.merge(args, %{route: nil, request: nil, waiting: [], closing: [], awaiting: false, deaths: 0})
+    # while loading it; place: the epoch of the engine that counts it.
+    Map.merge(args, %{
+      route: nil,
+      request: nil,
+      place: nil,
+      waiting: [],
+      closing: [],
+      awaiting: false,
+      deaths: 0
+    })
   end
 
   # Being closed: a late caller must not bring the route back, a second one only waits with the first.
@@ -132,14 +140,12 @@ defmodule Graphport.Instance.SessionServer do
     do: {:noreply, %{state | closing: [from | state.closing]}}
 
   def handle_call(:route, from, state) do
-    case Instance.pipe(state.instance) do
-      {epoch, _port, _credit} when state.route != nil and elem(state.route, 3) == epoch ->
-        # The row may have been removed by a caller whose write failed.
-        :ets.insert(state.instance.routes, state.route)
-        {:reply, {:ok, state.route}, state}
-
-      _other ->
-        load(%{state | waiting: [from | state.waiting]})
+    if state.route != nil and Pool.serves?(state.instance, elem(state.route, 3)) do
+      # The row may have been removed by a caller whose write failed.
+      :ets.insert(state.instance.routes, state.route)
+      {:reply, {:ok, state.route}, state}
+    else
+      load(%{state | waiting: [from | state.waiting]})
     end
   end
 
@@ -187,6 +193,7 @@ defmodule Graphport.Instance.SessionServer do
   @impl GenServer
   def terminate(_reason, state) do
     :ets.delete(state.instance.routes, state.id)
+    leave(state)
     free_name(state)
     answer(state, closed())
     if state.closing == [], do: send_close(state)
@@ -209,14 +216,12 @@ defmodule Graphport.Instance.SessionServer do
     state = %{state | route: route, deaths: 0}
 
     # The epoch may have ended meanwhile: its rows were removed before this one came.
-    case Instance.pipe(state.instance) do
-      {epoch, _port, _credit} when epoch == elem(route, 3) ->
-        answer(state, {:ok, route})
-        {:noreply, %{state | waiting: []}}
-
-      _ended ->
-        :ets.delete_object(state.instance.routes, route)
-        load(state)
+    if Pool.serves?(state.instance, elem(route, 3)) do
+      answer(state, {:ok, route})
+      {:noreply, %{state | waiting: []}}
+    else
+      :ets.delete_object(state.instance.routes, route)
+      load(state)
     end
   end
 
@@ -234,10 +239,26 @@ defmodule Graphport.Instance.SessionServer do
   defp load(%{request: request} = state) when request != nil, do: {:noreply, state}
 
   defp load(state) do
-    case Instance.pipe(state.instance) do
-      {epoch, port, credit} -> send_open(state, epoch, port, credit)
-      :down -> {:noreply, await(state)}
+    state = leave(state)
+
+    case Pool.place(state.instance) do
+      {:ok, {epoch, port, credit}} ->
+        send_open(%{state | place: epoch}, epoch, port, credit)
+
+      :down ->
+        {:noreply, await(state)}
+
+      {:error, error} ->
+        answer(state, {:error, error})
+        {:noreply, %{state | waiting: []}}
     end
+  end
+
+  defp leave(%{place: nil} = state), do: state
+
+  defp leave(state) do
+    Pool.leave(state.instance, state.place)
+    %{state | place: nil}
   end
 
   defp await(%{awaiting: true} = state), do: state

@@ -1,19 +1,17 @@
 defmodule Graphport.Instance.Supervisor do
-  # The processes of an instance, in the order in which they need one another (`:rest_for_one`). The engine owner comes
-  # late: its end takes no session with it, and at shutdown it goes while those it tells are still there. The registry
-  # of names stands before it for the same reason, since a named session is linked to it, and after the sessions, so
-  # that its own end takes no unnamed one along. The log relay is last: losing it costs log lines and nothing else.
+  # An instance: its processes (`Core`), and what lets them finish their work when it is stopped (`Drain`). Starts them
+  # and waits until every engine is up, in the process that starts the instance.
   @moduledoc false
   use Supervisor
 
   alias Graphport.{Aside, Error, Instance}
-  alias Graphport.Instance.{Engine, Janitor, LogRelay, Table}
+  alias Graphport.Instance.{Core, Drain, Engine}
   alias Graphport.Port.{Erlport, Python}
 
   # The engine answers or fails within its own start time-out; this is only for an owner that cannot even do that.
   @start_grace_ms 5_000
 
-  @doc "Starts an instance and waits until its engine is up."
+  @doc "Starts an instance and waits until its engines are up."
   @spec start_link(map) :: {:ok, pid} | {:error, Error.t() | term}
   def start_link(options) do
     with :ok <- check(options.transport),
@@ -27,21 +25,7 @@ defmodule Graphport.Instance.Supervisor do
   end
 
   @impl Supervisor
-  def init(settings) do
-    name = settings.name
-
-    children = [
-      {Table, name},
-      {Janitor, name},
-      {Task.Supervisor, name: Instance.process_name(name, :tasks)},
-      {DynamicSupervisor, name: Instance.process_name(name, :sessions)},
-      {Registry, keys: :unique, name: Instance.process_name(name, :registry)},
-      {Engine, settings},
-      {LogRelay, name}
-    ]
-
-    Supervisor.init(children, strategy: :rest_for_one)
-  end
+  def init(settings), do: Supervisor.init([{Core, settings}, {Drain, settings}], strategy: :one_for_one)
 
   defp check(:erlport), do: Erlport.check()
   defp check(:port), do: :ok
@@ -55,7 +39,9 @@ defmodule Graphport.Instance.Supervisor do
         nodes: options.nodes,
         python_path: options.python_path
       },
+      engines: options.engines,
       start_timeout: options.start_timeout,
+      drain_timeout: options.drain_timeout,
       hello: hello(options),
       hang_timeout: options.hang_timeout
     }
@@ -65,7 +51,7 @@ defmodule Graphport.Instance.Supervisor do
   defp hello(%{backend: backend}), do: %{"backend" => backend}
 
   defp await(options, supervisor) do
-    wait = fn -> await_engine(options.name, supervisor) end
+    wait = fn -> await_engines(options, supervisor) end
 
     case Aside.run(wait, options.start_timeout + @start_grace_ms) do
       {:ok, result} -> result
@@ -74,12 +60,17 @@ defmodule Graphport.Instance.Supervisor do
     end
   end
 
-  defp await_engine(name, supervisor) do
+  defp await_engines(%{name: name, engines: engines}, supervisor) do
     monitor = Process.monitor(supervisor)
     with {:ok, instance} <- Instance.fetch(name), do: Engine.await(instance)
+    await_each(Enum.to_list(0..(engines - 1)), monitor)
+  end
 
+  defp await_each([], _monitor), do: :ok
+
+  defp await_each(indices, monitor) do
     receive do
-      {:engine_up, _epoch} -> :ok
+      {:engine_up, epoch} -> await_each(indices -- [Instance.engine_of(epoch)], monitor)
       {:engine_failed, error} -> {:error, error}
       {:DOWN, ^monitor, :process, _supervisor, reason} -> ended(reason)
     end

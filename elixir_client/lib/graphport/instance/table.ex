@@ -8,13 +8,13 @@ defmodule Graphport.Instance.Table do
   alias Graphport.{Error, Instance}
   alias Graphport.Instance.Demands
 
-  @spec start_link(atom) :: GenServer.on_start()
-  def start_link(name), do: GenServer.start_link(__MODULE__, name)
+  @spec start_link(%{name: atom, engines: pos_integer}) :: GenServer.on_start()
+  def start_link(settings), do: GenServer.start_link(__MODULE__, settings)
 
   @impl GenServer
-  def init(name) do
+  def init(settings) do
     Process.flag(:trap_exit, true)
-    {:ok, Instance.create(name)}
+    {:ok, Instance.create(settings.name, settings.engines)}
   end
 
   @impl GenServer

@@ -10,7 +10,7 @@ defmodule Graphport.Instance.EngineTest do
   describe "start_link/1" do
     test "is up when it returns, and the engine is the port's own child", %{name: name} do
       start_peer(name)
-      assert {:ok, %{status: :up, os_pid: os_pid, version: "peer"}} = Graphport.info(name)
+      assert %{status: :up, os_pid: os_pid, version: "peer"} = engine(name)
       assert File.read!("/proc/#{os_pid}/cmdline") =~ "graphport"
     end
 
@@ -90,7 +90,7 @@ defmodule Graphport.Instance.EngineTest do
     test "gives every open demand one engine_down, and a new engine answers the next", %{name: name} do
       start_peer(name)
       {:ok, session} = Graphport.open(name, %{})
-      {:ok, %{os_pid: old}} = Graphport.info(name)
+      old = os_pid(name)
       for n <- 1..3, do: {:ok, _demand} = Graphport.demand_async(session, "silent:#{n}")
       {:ok, _demand} = Graphport.demand_async(session, "die:7")
 
@@ -102,7 +102,7 @@ defmodule Graphport.Instance.EngineTest do
       {:ok, instance} = Instance.fetch(name)
       assert :ets.tab2list(instance.routes) == []
       assert {:ok, %{"session" => _}} = Graphport.demand(session, "echo")
-      assert {:ok, %{os_pid: new, open_demands: 0}} = Graphport.info(name)
+      assert %{os_pid: new, open_demands: 0} = engine(name)
       assert new != old
       assert mailbox() == []
     end
@@ -110,7 +110,7 @@ defmodule Graphport.Instance.EngineTest do
     test "also by kill -9", %{name: name} do
       start_peer(name)
       {:ok, session} = Graphport.open(name, %{})
-      {:ok, %{os_pid: os_pid}} = Graphport.info(name)
+      os_pid = os_pid(name)
       {:ok, _demand} = Graphport.demand_async(session, "silent")
       OsProcess.kill(os_pid, OsProcess.start_time(os_pid))
       assert_receive {:demand_error, "silent", %Error{code: :engine_down}}, 5_000
@@ -131,7 +131,7 @@ defmodule Graphport.Instance.EngineTest do
     test "of one that hangs is brought about", %{name: name} do
       start_peer(name, hang_timeout: 300)
       {:ok, session} = Graphport.open(name, %{})
-      {:ok, %{os_pid: os_pid}} = Graphport.info(name)
+      os_pid = os_pid(name)
       {:ok, _demand} = Graphport.demand_async(session, "hang")
       assert_receive {:demand_error, "hang", %Error{code: :engine_down, message: text}}, 5_000
       assert text =~ "said nothing for 300 ms"
@@ -171,9 +171,9 @@ defmodule Graphport.Instance.EngineTest do
     test "is survived by the owner, whose own death gives engine_down and a new engine", %{name: name} do
       start_peer(name)
       {:ok, session} = Graphport.open(name, %{})
-      {:ok, %{os_pid: os_pid}} = Graphport.info(name)
+      os_pid = os_pid(name)
       {:ok, _demand} = Graphport.demand_async(session, "silent")
-      Process.exit(Process.whereis(:"#{inspect(name)}.engine"), :kill)
+      Process.exit(owner(name), :kill)
       assert_receive {:demand_error, "silent", %Error{code: :engine_down}}, 5_000
       assert {:ok, _outputs} = Graphport.demand(session, "echo")
       eventually(fn -> not os_alive?(os_pid) end)
@@ -183,10 +183,10 @@ defmodule Graphport.Instance.EngineTest do
   test "an engine that is stopped in its tracks is killed after its owner", %{name: name} do
     start_peer(name)
     {:ok, session} = Graphport.open(name, %{})
-    {:ok, %{os_pid: os_pid}} = Graphport.info(name)
+    os_pid = os_pid(name)
     {:ok, _demand} = Graphport.demand_async(session, "hang")
     eventually(fn -> File.read!("/proc/#{os_pid}/stat") =~ ") T " end)
-    Process.exit(Process.whereis(:"#{inspect(name)}.engine"), :kill)
+    Process.exit(owner(name), :kill)
     assert_receive {:demand_error, "hang", %Error{code: :engine_down}}, 5_000
     eventually(fn -> not os_alive?(os_pid) end)
   end
@@ -195,7 +195,7 @@ defmodule Graphport.Instance.EngineTest do
     test "gives open demands shutting_down and leaves no process", %{name: name} do
       start_peer(name)
       {:ok, session} = Graphport.open(name, %{})
-      {:ok, %{os_pid: os_pid}} = Graphport.info(name)
+      os_pid = os_pid(name)
       {:ok, _demand} = Graphport.demand_async(session, "silent")
       words = File.read_link!("/proc/#{os_pid}/fd/2")
       assert File.exists?(words)
@@ -212,14 +212,14 @@ defmodule Graphport.Instance.EngineTest do
         capture_log(fn ->
           {:ok, supervisor} = Graphport.start_link(peer_options(name))
           {:ok, session} = Graphport.open(name, %{})
-          {:ok, %{os_pid: os_pid}} = Graphport.info(name)
+          os_pid = os_pid(name)
           {:ok, _demand} = Graphport.demand_async(session, "silent")
           {:ok, instance} = Instance.fetch(name)
-          owners = for pid <- [instance.table, Process.whereis(instance.engine)], do: Process.monitor(pid)
+          owners = for pid <- [instance.table, owner(instance.name)], do: Process.monitor(pid)
           Process.unlink(supervisor)
           Process.exit(supervisor, :kill)
           assert_receive {:demand_error, "silent", %Error{code: :shutting_down}}, 5_000
-          for owner <- owners, do: assert_receive({:DOWN, ^owner, :process, _pid, :killed}, 5_000)
+          for owner <- owners, do: assert_receive({:DOWN, ^owner, :process, _pid, _reason}, 5_000)
           eventually(fn -> not os_alive?(os_pid) end)
           assert mailbox() == []
         end)
@@ -231,7 +231,7 @@ defmodule Graphport.Instance.EngineTest do
     test "kills an engine that is stopped in its tracks", %{name: name} do
       start_peer(name)
       {:ok, session} = Graphport.open(name, %{})
-      {:ok, %{os_pid: os_pid}} = Graphport.info(name)
+      os_pid = os_pid(name)
       {:ok, _demand} = Graphport.demand_async(session, "hang")
       eventually(fn -> File.read!("/proc/#{os_pid}/stat") =~ ") T " end)
       :ok = stop_supervised({Graphport, name})
@@ -257,7 +257,7 @@ defmodule Graphport.Instance.EngineTest do
           assert relay == name
         end)
 
-      {:ok, %{os_pid: os_pid}} = Graphport.info(name)
+      os_pid = os_pid(name)
       assert text =~ "error logger=some.logger.nobody.knows os_pid=#{os_pid} a line from the engine"
       assert_raise ArgumentError, fn -> String.to_existing_atom("key_that_is_" <> "no_atom") end
     end

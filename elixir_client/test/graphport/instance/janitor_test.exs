@@ -3,7 +3,7 @@ defmodule Graphport.Instance.JanitorTest do
   use Graphport.Case, async: true
 
   alias Graphport.Instance
-  alias Graphport.Instance.Demands
+  alias Graphport.Instance.{Demands, Pool}
   alias Graphport.Port.Credit
 
   setup %{name: name} do
@@ -106,7 +106,7 @@ defmodule Graphport.Instance.JanitorTest do
   end
 
   test "credit that killed writers took is given back", %{session: session, instance: instance} do
-    {_epoch, _port, credit} = Instance.pipe(instance)
+    {:ok, {_epoch, _port, credit}} = Pool.any(instance)
     for _ <- 1..448, do: Credit.force(credit, 10)
     refute Credit.take(credit, 10, :normal)
     # The next pong settles it; the demand waits for that.

@@ -200,11 +200,11 @@ defmodule Graphport.Instance.SessionServerTest do
       {:ok, session} = Graphport.open(name, %{}, name: :mine)
       {:ok, instance} = Graphport.Instance.fetch(name)
 
-      for process <- [:engine, :log_relay] do
+      for process <- [hd(instance.owners), instance.log_relay] do
         {:ok, _demand} = Graphport.demand_async(session, "silent")
-        pid = Process.whereis(Map.fetch!(instance, process))
+        pid = Process.whereis(process)
         Process.exit(pid, :kill)
-        eventually(fn -> Process.whereis(Map.fetch!(instance, process)) not in [pid, nil] end)
+        eventually(fn -> Process.whereis(process) not in [pid, nil] end)
         assert {:ok, _outputs} = Graphport.demand(session, "echo")
         assert Graphport.session(name, :mine) == {:ok, session}
       end

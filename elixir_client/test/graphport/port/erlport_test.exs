@@ -185,7 +185,7 @@ defmodule Graphport.Port.ErlportTest do
     test "an engine that is killed says how it ended", %{name: name} do
       start_served(name)
       session = Graphport.open!(name, one("forever"))
-      {:ok, %{os_pid: os_pid}} = Graphport.info(name)
+      os_pid = os_pid(name)
       {:ok, _demand} = Graphport.demand_async(session, "n")
       OsProcess.kill(os_pid, OsProcess.start_time(os_pid))
       assert_receive {:demand_error, "n", %Error{code: :engine_down, message: text}}, 5_000
@@ -195,7 +195,7 @@ defmodule Graphport.Port.ErlportTest do
     test "an engine that hangs is killed and replaced", %{name: name} do
       start_served(name, hang_timeout: 500)
       session = Graphport.open!(name, one("forever"))
-      {:ok, %{os_pid: os_pid}} = Graphport.info(name)
+      os_pid = os_pid(name)
       {:ok, _demand} = Graphport.demand_async(session, "n")
       System.cmd("kill", ["-STOP", to_string(os_pid)])
       assert_receive {:demand_error, "n", %Error{code: :engine_down, message: text}}, 10_000
@@ -209,7 +209,7 @@ defmodule Graphport.Port.ErlportTest do
       session =
         Graphport.open!(name, %{nodes: [%{id: "n", type: "same"}, %{id: "f", type: "forever"}], edges: []})
 
-      {:ok, %{os_pid: os_pid}} = Graphport.info(name)
+      os_pid = os_pid(name)
       {:ok, _demand} = Graphport.demand_async(session, "f")
       [{_index, :up, _epoch, python, _credit, _facts}] = :ets.tab2list(engines(name))
       Process.exit(python, :kill)
@@ -220,11 +220,11 @@ defmodule Graphport.Port.ErlportTest do
 
     test "an owner that is killed leaves no process", %{name: name} do
       start_served(name)
-      {:ok, %{os_pid: os_pid}} = Graphport.info(name)
+      os_pid = os_pid(name)
       {:ok, instance} = Graphport.Instance.fetch(name)
-      Process.exit(Process.whereis(instance.engine), :kill)
+      Process.exit(owner(instance.name), :kill)
       eventually(fn -> not os_alive?(os_pid) end)
-      eventually(fn -> match?({:ok, %{os_pid: other}} when other != os_pid, Graphport.info(name)) end)
+      eventually(fn -> os_pid(name) != os_pid end)
     end
 
     test "without ErlPort start_link says what to do" do

@@ -202,6 +202,8 @@ def demand(demand, session, node, options):
     word, _, rest = node.partition(":")
     if word == "echo":
         complete(demand, node, {"options": options, "session": session})
+    elif word == "who":
+        complete(demand, node, {"os_pid": os.getpid()})
     elif word == "stream":
         batch = [["node_stream", demand, n, p, f"{n}{p}{i}"] for i in range(2) for n in "xy" for p in "ab"]
         write(pack(batch))

@@ -1,0 +1,45 @@
+defmodule Graphport.Instance.Core do
+  # The processes of an instance that need one another, in that order (`:rest_for_one`). The engine owners come late:
+  # their end takes no session with it, and at shutdown they go while those they tell are still there. The registry of
+  # names stands before them for the same reason, since a named session is linked to it, and after the sessions, so
+  # that its own end takes no unnamed one along. The log relay is last: losing it costs log lines and nothing else.
+  @moduledoc false
+  use Supervisor
+
+  alias Graphport.Instance
+  alias Graphport.Instance.{Engine, Janitor, LogRelay, Table}
+
+  # So often may one owner end within five seconds before the instance starts anew.
+  @owner_restarts 3
+
+  @spec start_link(map) :: Supervisor.on_start()
+  def start_link(settings), do: Supervisor.start_link(__MODULE__, settings)
+
+  @impl Supervisor
+  def init(settings) do
+    name = settings.name
+
+    children = [
+      {Table, settings},
+      {Janitor, name},
+      {Task.Supervisor, name: Instance.process_name(name, :tasks)},
+      {DynamicSupervisor, name: Instance.process_name(name, :sessions)},
+      {Registry, keys: :unique, name: Instance.process_name(name, :registry)},
+      owners(settings),
+      {LogRelay, name}
+    ]
+
+    Supervisor.init(children, strategy: :rest_for_one)
+  end
+
+  # One engine's owner has nothing to do with another's.
+  defp owners(settings) do
+    owners =
+      for index <- 0..(settings.engines - 1) do
+        Supervisor.child_spec({Engine, Map.put(settings, :index, index)}, id: index)
+      end
+
+    options = [strategy: :one_for_one, max_restarts: @owner_restarts * settings.engines]
+    %{id: :owners, type: :supervisor, start: {Supervisor, :start_link, [owners, options]}}
+  end
+end
