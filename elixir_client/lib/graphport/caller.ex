@@ -7,7 +7,7 @@ defmodule Graphport.Caller do
 
   alias Graphport.{Demand, Error, Instance, Session}
   alias Graphport.Instance.{Demands, Janitor, SessionServer}
-  alias Graphport.Port.{Credit, Parts, Writer}
+  alias Graphport.Port.{Parts, Writer}
   alias Graphport.Wire.Messages
 
   # A demand without a deadline of its own waits so long for the engine to take it.
@@ -208,8 +208,7 @@ defmodule Graphport.Caller do
       {:error, :overloaded} when timeout != :infinity ->
         with :ok <- wait_for_credit(port, credit, frame, wait_until) do
           {:ok, shorter} = Messages.demand_async(id, elem(route, 2), node, wire_options(options, wait_until))
-          Credit.give_back(credit, :erlang.iolist_size(frame))
-          Writer.force(port, credit, shorter)
+          Writer.write_reserved(port, credit, shorter, :erlang.iolist_size(frame))
         end
 
       {:error, :overloaded} ->

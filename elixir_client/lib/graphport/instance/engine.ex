@@ -81,6 +81,7 @@ defmodule Graphport.Instance.Engine do
        credited: 0,
        frames_at_tick: 0,
        silent_ticks: 0,
+       pinged: false,
        # What is coming in parts; and, of epochs that are over, what is still decoded: process => {id, error}.
        transfers: %{},
        ending: %{},
@@ -168,8 +169,13 @@ defmodule Graphport.Instance.Engine do
   defp route([], state), do: state
 
   defp route_one({:credit, frames, bytes}, state) do
-    Credit.settle(state.credit, frames, bytes, Pipe.output(state.port))
-    state
+    case Credit.settle(state.credit, frames, bytes, fn -> Pipe.output(state.port) end) do
+      :ok ->
+        state
+
+      :impossible ->
+        kill(state, "it breaks the protocol: it cannot have read #{frames} frames, #{bytes} bytes")
+    end
   end
 
   defp route_one({:error, nil, error}, state), do: %{state | fault: Error.from_wire(error)}
@@ -179,7 +185,7 @@ defmodule Graphport.Instance.Engine do
     state
   end
 
-  defp route_one({:pong, _token}, state), do: state
+  defp route_one({:pong, _token}, state), do: %{state | pinged: false}
   defp route_one({:ready, facts}, %{status: :starting} = state), do: ready(facts, state)
   defp route_one({:ready, _facts}, state), do: kill(state, "it said ready twice")
 
@@ -255,11 +261,12 @@ defmodule Graphport.Instance.Engine do
   defp count(state, size) do
     state = %{state | frames: state.frames + 1, bytes: state.bytes + size}
 
-    if state.bytes - state.credited >= Limits.credit_every_bytes() and state.port != nil do
-      Writer.force(state.port, state.credit, Messages.credit(state.frames, state.bytes))
+    with true <- state.bytes - state.credited >= Limits.credit_every_bytes() and state.port != nil,
+         :ok <- Writer.force(state.port, state.credit, Messages.credit(state.frames, state.bytes)) do
       %{state | credited: state.bytes}
     else
-      state
+      # Not yet, or the pipe is full: the next frame is the next try.
+      _not_said -> state
     end
   end
 
@@ -281,6 +288,7 @@ defmodule Graphport.Instance.Engine do
           credited: 0,
           frames_at_tick: 0,
           silent_ticks: 0,
+          pinged: false,
           exit_status: nil,
           fault: nil
         }
@@ -321,11 +329,12 @@ defmodule Graphport.Instance.Engine do
   defp tick(%{status: :up} = state), do: ping(%{state | frames_at_tick: state.frames, silent_ticks: 0})
   defp tick(state), do: state
 
-  # Without credit nothing is written: an engine that reads nothing is silent enough.
-  defp ping(state) do
-    Writer.try_write(state.port, state.credit, Messages.ping(state.frames), :reserve)
-    state
-  end
+  # One at a time, with or without credit: the answer brings what is known to be read, so that credit which has leaked is
+  # given back, to the last frame of the reserve. An engine that reads nothing is silent enough.
+  defp ping(%{pinged: true} = state), do: state
+
+  defp ping(state),
+    do: %{state | pinged: Writer.force(state.port, state.credit, Messages.ping(state.frames)) == :ok}
 
   # The epoch ends when the port exits, which the kill brings about. Frames that still come count no more.
   defp kill(state, why) do

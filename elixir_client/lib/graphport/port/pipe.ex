@@ -71,6 +71,15 @@ defmodule Graphport.Port.Pipe do
   def command(port, frame) when is_port(port), do: :erlang.port_command(port, frame)
   def command(pid, frame), do: Erlport.command(pid, frame)
 
+  @doc "Writes a frame unless the wire is so full that the writer would be suspended. Raises as `command/2`."
+  @spec offer(wire, iodata) :: boolean
+  def offer(port, frame) when is_port(port), do: :erlang.port_command(port, frame, [:nosuspend])
+
+  def offer(pid, frame) do
+    Erlport.command(pid, frame)
+    true
+  end
+
   @spec open?(wire) :: boolean
   def open?(port) when is_port(port), do: :erlang.port_info(port, :id) != :undefined
   def open?(pid), do: Process.alive?(pid)

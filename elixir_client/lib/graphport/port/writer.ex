@@ -1,7 +1,7 @@
 defmodule Graphport.Port.Writer do
   # Puts one frame on the pipe, from whatever process calls: takes credit, waits for it at most until the caller's
-  # deadline, and writes. Must never write without credit (`force/3` counts it, for the owner's few frames), or
-  # the port gets busy and suspends the writer.
+  # deadline, and writes. Must never write without credit, or the port gets busy and suspends the writer. Only the
+  # engine's owner does (`force/3`): its few frames must not wait, and it must not be suspended even if all else fails.
   @moduledoc false
 
   alias Graphport.Port.{Credit, Pipe}
@@ -55,12 +55,22 @@ defmodule Graphport.Port.Writer do
     end
   end
 
-  @doc "Writes whether there is credit or not, and counts it."
-  @spec force(Pipe.wire(), Credit.t(), iodata) :: :ok | {:error, :closed}
+  @doc "Writes a frame for which credit was taken, and that may have become shorter than the `reserved` bytes since."
+  @spec write_reserved(Pipe.wire(), Credit.t(), iodata, non_neg_integer) :: :ok | {:error, :closed}
+  def write_reserved(port, credit, frame, reserved) do
+    bytes = :erlang.iolist_size(frame)
+    Credit.shorten(credit, reserved - bytes)
+    command(port, credit, frame, bytes)
+  end
+
+  @doc "Writes whether there is credit or not, and counts it; but never to a port that would suspend the writer."
+  @spec force(Pipe.wire(), Credit.t(), iodata) :: :ok | {:error, :overloaded | :closed}
   def force(port, credit, frame) do
     bytes = :erlang.iolist_size(frame)
     Credit.force(credit, bytes)
-    command(port, credit, frame, bytes)
+    if Pipe.offer(port, frame), do: :ok, else: refused(credit, bytes, :overloaded)
+  rescue
+    ArgumentError -> refused(credit, :erlang.iolist_size(frame), :closed)
   end
 
   defp wait(port, credit, bytes, kind, deadline, wait_ms) do
@@ -88,8 +98,11 @@ defmodule Graphport.Port.Writer do
     :ok
   rescue
     # The wire is closed; an ended epoch's credit is never used again, but keep it true.
-    ArgumentError ->
-      Credit.give_back(credit, bytes)
-      {:error, :closed}
+    ArgumentError -> refused(credit, bytes, :closed)
+  end
+
+  defp refused(credit, bytes, why) do
+    Credit.give_back(credit, bytes)
+    {:error, why}
   end
 end
