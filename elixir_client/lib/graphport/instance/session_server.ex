@@ -339,19 +339,16 @@ defmodule Graphport.Instance.SessionServer do
           Demands.row(request, self(), {:ref, request}, self(), nil, false, epoch)
         )
 
-    case Writer.write(
-           port,
-           credit,
-           Messages.close(request, wire_id),
-           :reserve,
-           Writer.deadline(@write_timeout_ms)
-         ) do
-      :ok ->
-        {:ok, request}
+    # Without somebody who waits for the answer, there is nothing to wait for here either.
+    deadline = Writer.deadline(if(state.closing == [], do: 0, else: @write_timeout_ms))
 
-      {:error, _reason} ->
-        _ = Demands.take(state.instance, request)
-        :not_loaded
+    with {:error, reason} <-
+           Writer.write(port, credit, Messages.close(request, wire_id), :reserve, deadline) do
+      _ = Demands.take(state.instance, request)
+      if reason == :overloaded, do: Janitor.close(state.instance, wire_id, epoch)
+      :not_loaded
+    else
+      :ok -> {:ok, request}
     end
   end
 
