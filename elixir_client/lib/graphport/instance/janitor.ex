@@ -223,7 +223,8 @@ defmodule Graphport.Instance.Janitor do
 
   defp retry_later(state), do: state
 
-  # Callers without an open demand need no monitor. See `watch/2` for the order.
+  # Callers without an open demand need no monitor. See `watch/2` for the order. One that has a row, but was killed before
+  # it could tell of itself, is dead when the monitor is made, and is cleaned up after like any other.
   defp sweep_monitors(state) do
     %{watched: watched} = state.instance
     Enum.each(state.monitors, fn {pid, _monitor} -> :ets.delete(watched, pid) end)
@@ -231,6 +232,7 @@ defmodule Graphport.Instance.Janitor do
     {kept, idle} = Enum.split_with(state.monitors, fn {pid, _monitor} -> MapSet.member?(needed, pid) end)
     Enum.each(kept, fn {pid, _monitor} -> :ets.insert(watched, {pid}) end)
     Enum.each(idle, fn {_pid, monitor} -> Process.demonitor(monitor, [:flush]) end)
+    for pid <- needed, not is_map_key(state.monitors, pid), do: send(self(), {:watch, pid})
     %{state | monitors: Map.new(kept)}
   end
 

@@ -18,6 +18,8 @@ defmodule Graphport.Port.Credit do
   # What the engine has said that it has read, in total. Written by the owner alone.
   @frames_read 2
   @bytes_read 3
+  # Whether somebody who found no credit has asked the engine what it has read.
+  @asked 4
 
   # One frame in the word; the bytes stand below it.
   @frame 1 <<< 40
@@ -26,7 +28,7 @@ defmodule Graphport.Port.Credit do
   @type t :: :atomics.atomics_ref()
 
   @spec new() :: t
-  def new, do: :atomics.new(3, signed: true)
+  def new, do: :atomics.new(4, signed: true)
 
   @doc "Takes credit for one frame. `:reserve` may use the part that is kept for cancel, grant, close and ping."
   @spec take(t, non_neg_integer, :normal | :reserve) :: boolean
@@ -95,12 +97,17 @@ defmodule Graphport.Port.Credit do
     else
       :atomics.put(credit, @frames_read, frames)
       :atomics.put(credit, @bytes_read, bytes)
+      :atomics.put(credit, @asked, 0)
 
       if bytes == output,
         do: reduce(credit, all_frames, all_bytes),
         else: reduce(credit, more_frames, more_bytes)
     end
   end
+
+  @doc "Whether the calling process is the one that may ask the engine what it has read: one, until it has said so."
+  @spec ask?(t) :: boolean
+  def ask?(credit), do: :atomics.compare_exchange(credit, @asked, 0, 1) == :ok
 
   @doc "Frames and bytes sent and not yet read."
   @spec unread(t) :: {non_neg_integer, non_neg_integer}

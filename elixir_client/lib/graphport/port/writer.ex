@@ -5,6 +5,7 @@ defmodule Graphport.Port.Writer do
   @moduledoc false
 
   alias Graphport.Port.{Credit, Pipe}
+  alias Graphport.Wire.Messages
 
   # While there is no credit: how long to wait before looking again, doubling up to the second figure.
   @first_wait_ms 1
@@ -86,11 +87,18 @@ defmodule Graphport.Port.Writer do
       true ->
         # Waits without looking at the mailbox.
         receive after: (wait_ms -> :ok)
+        if wait_ms == @longest_wait_ms, do: ask(port, credit)
 
         if Credit.take(credit, bytes, kind),
           do: :ok,
           else: wait(port, credit, bytes, kind, deadline, min(wait_ms * 2, @longest_wait_ms))
     end
+  end
+
+  # Credit that has leaked comes back when the engine says what it has read, which it need not do before it has read more.
+  # One of those who wait asks, so that they need not wait for the owner's next ping.
+  defp ask(port, credit) do
+    if Credit.ask?(credit), do: try_write(port, credit, Messages.ping(0), :reserve)
   end
 
   defp command(port, credit, frame, bytes) do

@@ -117,6 +117,15 @@ defmodule Graphport.Port.CreditTest do
     assert Credit.unread(credit) == {5, 50}
   end
 
+  test "one of many may ask what was read, and after the answer one again" do
+    credit = Credit.new()
+    asking = for _ <- 1..8, do: Task.async(fn -> Credit.ask?(credit) end)
+    assert Enum.count(Task.await_many(asking), & &1) == 1
+    :ok = Credit.settle(credit, 0, 0, fn -> 0 end)
+    assert Credit.ask?(credit)
+    refute Credit.ask?(credit)
+  end
+
   # How many it could take, of what is not there, until told to stop.
   defp crowd(credit, taken \\ 0) do
     receive do
