@@ -27,7 +27,7 @@ async def opens_gate() -> int:
 
 
 @node(outputs={"value": Any}, effect="volatile")
-def stops_python(how: str) -> Any:
+def stops_python(how: str = "sleeps") -> Any:
     """Lets no Python code run, or keeps the event loop or a thread busy."""
     if how == "holds the GIL":
         ctypes.PyDLL(None).sleep(1_000)
