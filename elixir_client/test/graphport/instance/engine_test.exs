@@ -156,6 +156,7 @@ defmodule Graphport.Instance.EngineTest do
           {"deep", "raw:#{ping}" <> String.duplicate("91", 20_000) <> "01"},
           {"4-billion-item", "raw:#{ping}DDFFFFFFFF"},
           {"4-billion-byte", "raw:#{ping}C6FFFFFFFF"},
+          {"boastful credit", "raw:93A6637265646974CE7FFFFFFFCE7FFFFFFF"},
           {"half-typed answer", "raw:95AF64656D616E645F636F6D706C65746501A16EC080"}
         ] do
       test "of one that sends a #{what} frame is brought about", %{name: name} do

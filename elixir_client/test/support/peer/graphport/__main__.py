@@ -245,6 +245,11 @@ def demand(demand, session, node, options):
         say("node_stream", demand, node, "p", "after the end")
     elif word == "die":
         os._exit(int(rest or 7))
+    elif word == "floods_unread":
+        os.kill(os.getpid(), signal.SIGSTOP)
+        for _ in range(int(rest)):
+            say("node_stream", demand, node, "a", "x" * 200_000)
+        os.kill(os.getpid(), signal.SIGSTOP)
     elif word == "hang":
         os.kill(os.getpid(), signal.SIGSTOP)
     elif word == "garbage":
