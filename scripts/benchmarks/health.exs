@@ -266,8 +266,8 @@ defmodule Bench.Health do
     {(more_beam - beam) / count, (more_engine - engine) / count}
   end
 
-  # Bytes. What was sent is read: a question is answered after it. Each collection of an idle process may change its size,
-  # to and fro: of four in a row, the last leaves it as the one before the last time did.
+  # Bytes. What was sent is read: a question is answered after it. Each collection may change the size of an idle process,
+  # to and fro: an even number of them leaves it as it was.
   defp memory do
     {:ok, _types} = Graphport.nodes(Bench.Graphs)
     for _ <- 1..4, pid <- Process.list(), do: :erlang.garbage_collect(pid)
