@@ -45,10 +45,9 @@ defmodule Graphport.Faults.StuckEngineTest do
     end
   end
 
-  test "by SIGSTOP, with its pipe full and a crowd that waits: all get engine_down, and the next one serves",
-       %{
-         name: name
-       } do
+  test "by SIGSTOP, with its pipe full and a crowd that waits: all end, and the next one serves", %{
+    name: name
+  } do
     start_peer(name, hang_timeout: @hang_ms)
     {:ok, session} = Graphport.open(name, %{})
     os_pid = os_pid(name)
@@ -57,7 +56,14 @@ defmodule Graphport.Faults.StuckEngineTest do
     crowd = for _ <- 1..100, do: Task.async(fn -> Graphport.demand(session, "echo", timeout: 600_000) end)
     for _ <- 1..unread, do: assert_receive({:demand_error, "silent", %Error{code: :engine_down}}, 20_000)
     ends = Task.await_many(crowd, 20_000)
-    assert length(for {:error, %Error{code: :engine_down}} <- ends, do: :ended) == 100
+    assert length(ends) == 100
+
+    # Those of the crowd have written nothing: one that sees the end before the owner does goes on with the next engine.
+    assert Enum.reject(
+             ends,
+             &(match?({:ok, _outputs}, &1) or match?({:error, %Error{code: :engine_down}}, &1))
+           ) == []
+
     assert {:ok, %{}} = Graphport.demand(session, "echo")
     eventually(fn -> not os_alive?(os_pid) end)
     assert {:ok, %{open_demands: 0}} = Graphport.info(name)

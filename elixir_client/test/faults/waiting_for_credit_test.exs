@@ -80,15 +80,17 @@ defmodule Graphport.Faults.WaitingForCreditTest do
     assert chunks == ["0", "1", "2"]
   end
 
-  test "the engine is killed meanwhile: what waited is open, and ends with the engine, not at its deadline",
+  # Whoever sees first that the pipe is closed: its owner, who ends all that is open, or the waiting process itself, which
+  # has written nothing yet and goes on.
+  test "the engine is killed meanwhile: what waited ends with it or goes to the next one, not to its deadline",
        context do
     %{session: session, os_pid: os_pid, unread: unread} = context
     waiting = for _ <- 1..20, do: Task.async(fn -> Graphport.demand(session, "echo", timeout: 600_000) end)
     for %{pid: pid} <- waiting, do: eventually(fn -> waits?(pid) end)
     signal(os_pid, "KILL")
     ends = Task.await_many(waiting, 20_000)
-    assert Enum.uniq(for {:error, %Error{code: code}} <- ends, do: code) == [:engine_down]
     assert length(ends) == 20
+    assert Enum.reject(ends, &went_on_or_down?/1) == []
     for _ <- 1..unread, do: assert_receive({:demand_error, "silent", %Error{code: :engine_down}}, 5_000)
     assert mailbox() == []
     assert {:ok, %{}} = Graphport.demand(session, "echo")
@@ -108,6 +110,9 @@ defmodule Graphport.Faults.WaitingForCreditTest do
     signal(os_pid, "CONT")
     await_full_credit(name)
   end
+
+  defp went_on_or_down?({:ok, %{"options" => _options}}), do: true
+  defp went_on_or_down?({:error, %Error{code: code}}), do: code == :engine_down
 
   # Between two looks for credit.
   defp waits?(pid) do
