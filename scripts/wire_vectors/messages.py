@@ -56,6 +56,7 @@ def to_engine_taken(table: Any, bytes_type: type) -> None:
         ("demand_async of two nodes", ["demand_async", 1, 2, ["n", "m"], {}]),
         ("grant", ["grant", 1, 16]),
         ("query nodes", ["query", 1, "nodes", {}]),
+        ("query health", ["query", 1, "health", {}]),
         ("query of the future", ["query", 1, "weather", {"where": "here"}]),
         ("part", ["part", 1, 0, False, bytes_type(b"\x95\xac")]),
         ("part, empty and last", ["part", TOP, 1, True, bytes_type(b"")]),
@@ -176,6 +177,8 @@ def to_beam_taken(table: Any, bytes_type: type) -> None:
         ("log", ["log", "info", "my.module", "hello", {"line": 3}]),
         ("log, critical", ["log", "critical", "", "", {}]),
         ("pong", ["pong", 7]),
+        ("degraded", ["degraded", {"stuck": 8, "reason": "8 nodes do not end"}]),
+        ("degraded with a key more", ["degraded", {"stuck": 8, "reason": "", "mood": "bad"}]),
         ("a name of the future", ["weather", "sunny"]),
     ]
     for name, message in rows:
@@ -216,6 +219,10 @@ def to_beam_refused(table: Any, bytes_type: type) -> None:
         ("log with an unknown level", ["log", "loud", "l", "t", {}]),
         ("log with meta of a list", ["log", "info", "l", "t", []]),
         ("pong with text", ["pong", "x"]),
+        ("degraded without facts", ["degraded"]),
+        ("degraded without a number", ["degraded", {"reason": "x"}]),
+        ("degraded with a number of text", ["degraded", {"stuck": "8", "reason": "x"}]),
+        ("degraded without a reason", ["degraded", {"stuck": 8}]),
     ]
     for name, message in rows:
         table.frame("to_beam", f"to BEAM, refused: {name}", message, "bad_message")

@@ -18,12 +18,14 @@ from graphport.server.descriptors import capture_output, take_wire
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from graphport.app.chosen_gateway import ChosenGateway
     from graphport.contracts.sink import DemandSink
     from graphport.demand.evaluator import Evaluator
     from graphport.graph.catalogue import Catalogue
+
+_log = logging.getLogger("graphport.engine")
 
 
 def run_port(node_modules: Sequence[str], *, stdio: bool) -> int:
@@ -56,9 +58,7 @@ def run_port(node_modules: Sequence[str], *, stdio: bool) -> int:
     composition = Composition(node_modules)
     loop = new_loop()
     try:
-        return loop.run_until_complete(
-            serve(wire, captured, stdio=stdio, start=composition.start, stop=composition.stop)
-        )
+        return run_to_its_end(loop, serve(wire, captured, stdio=stdio, start=composition.start, stop=composition.stop))
     finally:
         logging.shutdown()
 
@@ -165,6 +165,21 @@ def new_loop() -> asyncio.AbstractEventLoop:
     else:
         loop = uvloop.new_event_loop()
     return loop
+
+
+def run_to_its_end(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, int]) -> int:
+    """Run `main` on the loop, whatever tasks and callbacks that nodes have made raise meanwhile.
+
+    asyncio lets `SystemExit` and `KeyboardInterrupt` of any task end the loop. Here they are that task's failure.
+    """
+    task = loop.create_task(main)
+    while True:
+        try:
+            return loop.run_until_complete(task)
+        except (SystemExit, KeyboardInterrupt) as raised:
+            if task.done():
+                raise
+            _log.warning("something that a node started raised %s; the engine goes on", type(raised).__name__)
 
 
 def leave(status: int) -> None:

@@ -61,7 +61,18 @@ class ThreadRunContext(_Common, Protocol):
     """Given to `thread` nodes. May be called from the node's own thread only."""
 
     def stream(self, port: str, chunk: Any) -> None:
-        """Like `RunContext.stream`, blocking the calling thread while the receiver is slow."""
+        """Like `RunContext.stream`, blocking the calling thread while the receiver is slow.
+
+        Raises:
+            DemandStopped: as `check_cancelled`.
+        """
 
     def progress(self, fraction: float | None = None, text: str = "") -> None:
         """Like `RunContext.progress`."""
+
+    def check_cancelled(self) -> None:
+        """Return while somebody waits for the result. Call it now and then in long work, so that a cancel ends it.
+
+        Raises:
+            DemandStopped: `cancelled` once nobody waits; let it through.
+        """

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 class PlainAnswers:
-    """For sinks that gain nothing by making answers ready."""
+    """For sinks that gain nothing by making answers ready, and that nobody watches."""
+
+    def degraded(self, stuck: int, reason: str) -> None:
+        """See `DemandSink.degraded`. The log says it too."""
 
     def prepare(self, node: str, outputs: dict[str, Any], meta: dict[str, Any]) -> None:
         """See `DemandSink.prepare`."""
@@ -59,6 +62,9 @@ class DemandSink(Protocol):
 
     def event(self, demand: int, node: str, event: dict[str, Any]) -> None:
         """What becomes of a node, as the protocol's `node_event` has it."""
+
+    def degraded(self, stuck: int, reason: str) -> None:
+        """So many cancelled executions do not end that the engine should be replaced. Told once; the engine goes on."""
 
     def behind(self, demand: int) -> bool:
         """Whether so much waits to be sent, for the demand or altogether, that nodes it streams should be held back."""

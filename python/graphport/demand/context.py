@@ -96,6 +96,10 @@ def _short(text: str) -> str:
     return str(text)[:_WORDS_CHARACTERS].encode("utf-8", "replace").decode()
 
 
+def _nobody_waits() -> DemandStopped:
+    return DemandStopped("nobody waits for this node any more", code="cancelled")
+
+
 class LoopContext(_Context):
     """For `async` and `inline` nodes: `contracts.run_context.RunContext`."""
 
@@ -138,7 +142,7 @@ class ThreadContext(_Context):
             self._refuse_stream(port)
         flight = self._flight
         if flight is None or flight.cancelled or not self._send(flight, port, chunk):
-            raise DemandStopped("nobody waits for this node any more", code="cancelled")
+            raise _nobody_waits()
 
     def progress(self, fraction: float | None = None, text: str = "") -> None:
         """See `ThreadRunContext.progress`."""
@@ -147,6 +151,11 @@ class ThreadContext(_Context):
             mailbox = self._evaluator.threads.mailbox
             report = (_share(fraction), _short(text))
             mailbox.post_in_turn(self._room, 0, flight.progress, *report, unless=lambda: flight.cancelled)
+
+    def check_cancelled(self) -> None:
+        """See `ThreadRunContext.check_cancelled`."""
+        if self.cancelled:
+            raise _nobody_waits()
 
     def _send(self, flight: Flight, port: str, chunk: Any) -> bool:
         mailbox = self._evaluator.threads.mailbox

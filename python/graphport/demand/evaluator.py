@@ -21,6 +21,7 @@ from graphport.demand.outputs import failure
 from graphport.demand.ready_queue import TURN_S, ReadyQueue
 from graphport.demand.run import Run
 from graphport.demand.session import Session
+from graphport.demand.stuck import StuckWork
 from graphport.demand.threads import NodeThreads
 from graphport.graph.compile import ALL_SINKS, CompiledGraph, Plan, TypeStats
 from graphport.graph.port_types import check_value
@@ -60,7 +61,8 @@ class Evaluator:
         self.sink = sink
         self.services = {} if services is None else services
         self.memo = Memo() if memo is None else memo
-        self.threads = NodeThreads(self.loop, max_threads=max_threads)
+        self.stuck = StuckWork(self.loop, sink.degraded)
+        self.threads = NodeThreads(self.loop, self.stuck, max_threads=max_threads)
         self.flights: dict[bytes, Flight] = {}
         self.runs: dict[int, Run] = {}
         self.started = 0
@@ -280,8 +282,9 @@ class Evaluator:
             node.stats.add(1, began)
             flight.succeed(outputs)
         finally:
-            flight.task = None
-            flight.returned = True
+            flight.task = flight.rest = None
+            if flight.cancelled:
+                self.stuck.ended(flight)
 
     # Flights
 

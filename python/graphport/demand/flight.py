@@ -63,8 +63,7 @@ class Flight:
         cancelled: nobody wants it any more; nodes may look at this from any thread.
         task: the task that carries an async node while it does.
         begun: a thread has taken it up.
-        returned: the node's thread has come back.
-        stuck: the node's thread counts as stuck.
+        inputs: of a thread node that no thread has taken up.
     """
 
     __slots__ = (
@@ -75,13 +74,12 @@ class Flight:
         "begun",
         "cancelled",
         "context",
+        "inputs",
         "key",
         "node",
         "over",
         "rest",
-        "returned",
         "store",
-        "stuck",
         "task",
         "waiters",
     )
@@ -92,7 +90,8 @@ class Flight:
         self.key = key
         self.store = store
         self.waiters: list[tuple[Run, int]] = []
-        self.cancelled = self.over = self.begun = self.returned = self.stuck = False
+        self.cancelled = self.over = self.begun = False
+        self.inputs: dict[str, Any] | None = None
         self.task: asyncio.Task[Any] | None = None
         self.rest: Suspended | None = None
         kind = ThreadContext if node.execution == THREAD else LoopContext
@@ -243,10 +242,12 @@ class Flight:
 
     def _stop_work(self) -> None:
         self.cancelled = True
+        self.inputs = None
         if self.task is not None:
             self.task.cancel()
-        elif self.node.execution == THREAD and not self.returned:
-            self._evaluator.threads.watch(self)
+            self._evaluator.stuck.watch(self)
+        elif self.node.execution == THREAD:
+            self._evaluator.stuck.watch(self)
 
 
 def joined(chunks: list[tuple[str, Any]]) -> list[tuple[str, Any]]:

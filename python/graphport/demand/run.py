@@ -59,6 +59,7 @@ class Run:
         "_asked",
         "_began",
         "_context",
+        "_deadline_ms",
         "_evaluator",
         "_needs",
         "_pending",
@@ -118,6 +119,7 @@ class Run:
 
     def start(self, deadline_ms: int | None) -> None:
         """Find out what is needed; afterwards the run is answered, or ready, or waits for flights."""
+        self._deadline_ms = deadline_ms
         if deadline_ms is not None:
             self._timer = self._evaluator.loop.call_later(deadline_ms / 1000, self._expire, deadline_ms)
         # While no demand but this is open, and none has come since, nobody else can compute what this one needs.
@@ -170,6 +172,10 @@ class Run:
         Returns:
             The flight of an async node that has suspended, for the task to carry on; else None.
         """
+        if self._deadline_ms is not None and perf_counter() >= self._received + self._deadline_ms / 1000:
+            # The loop was too busy for the timer. What nobody waits for any more is not begun.
+            self._expire(self._deadline_ms)
+            return None
         kept: list[tuple[bytes, Outputs]] = []
         try:
             return self._execute(until, in_task, kept)
@@ -408,6 +414,8 @@ class Run:
             "cached": cached,
             "skipped": skipped,
         }
+        if self._evaluator.stuck:
+            meta["stuck"] = len(self._evaluator.stuck)
         self.close()
         self._evaluator.sink.complete(self.demand, self._asked, outputs, meta)
 

@@ -15,14 +15,15 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
+from graphport.demand.stuck import DEGRADED_AT
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Coroutine
 
     from graphport.demand.flight import Flight
+    from graphport.demand.stuck import StuckWork
 
-GRACE_S: Final = 5.0
-DEGRADED_AT: Final = 8
 # How far a thread may be ahead of the loop, and of who receives what it sends.
 _CHUNKS_AHEAD: Final = 256
 _BYTES_AHEAD: Final = 1_048_576
@@ -139,56 +140,57 @@ class NodeThreads:
 
     Args:
         loop: where results are delivered.
+        stuck: told of threads that return; for each that is stuck, up to `DEGRADED_AT`, there is a spare slot.
         max_threads: slots; None for four more than the machine has cores, at most 32.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, max_threads: int | None = None) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, stuck: StuckWork, *, max_threads: int | None = None) -> None:
         self.mailbox = Mailbox(loop)
-        self.stuck = 0
-        self._loop = loop
+        self._stuck = stuck
+        stuck.on_change = self._fit
         self._max = max_threads or min(32, (os.cpu_count() or 1) + 4)
-        self._work: queue.SimpleQueue[tuple[Flight, dict[str, Any]]] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[Flight | None] = queue.SimpleQueue()
         self._threads = 0
+        # Submitted and not come back, also what waits for a thread.
         self._outstanding = 0
         self._pid = os.getpid()
 
     def submit(self, flight: Flight, inputs: dict[str, Any]) -> None:
         """Run a flight's node on a thread, as soon as one is free. Loop's thread only."""
+        flight.inputs = inputs
         self._outstanding += 1
-        self._work.put((flight, inputs))
-        self._add_thread()
+        self._work.put(flight)
+        self._fit()
 
-    def _add_thread(self) -> None:
-        """One more thread, if work waits for it and a slot is free. A stuck thread no longer holds its slot."""
-        if self._threads < min(self._outstanding, self._max + self.stuck):
+    @property
+    def slots(self) -> int:
+        """Threads that there may be. A stuck one keeps its slot; while there are any, a spare one stands in for it."""
+        return self._max + min(self._stuck.threads, DEGRADED_AT)
+
+    def describe(self) -> dict[str, int]:
+        """How many slots there are that no stuck thread holds, and how many nodes wait for one."""
+        return {"slots": self.slots - self._stuck.threads, "waiting": self._work.qsize()}
+
+    def _fit(self) -> None:
+        """One more thread, if work waits for it and a slot is free; one fewer, if there is one too many."""
+        if self._threads < min(self._outstanding, self.slots):
             self._threads += 1
             name = f"graphport-node-{self._threads}"
             threading.Thread(target=self._serve, name=name, daemon=True).start()
-
-    def watch(self, flight: Flight) -> None:
-        """Count the flight's thread as stuck unless it returns within the grace. Loop's thread only."""
-        self._loop.call_later(GRACE_S, self._check_returned, flight)
-
-    def _check_returned(self, flight: Flight) -> None:
-        if flight.returned or not flight.begun:
-            return
-        flight.stuck = True
-        self.stuck += 1
-        self._add_thread()
-        _log.warning(
-            "node %r (%s) was cancelled %g s ago and its thread has not returned; look at ctx.cancelled in long work",
-            flight.node.id,
-            flight.node.type.spec.type,
-            GRACE_S,
-        )
-        if self.stuck >= DEGRADED_AT:
-            _log.error("%d node threads are stuck: the engine is degraded and should be restarted", self.stuck)
+        elif self._threads > self.slots:
+            self._threads -= 1
+            self._work.put(None)
 
     def _serve(self) -> None:
         while True:
-            flight, inputs = self._work.get()
-            if flight.cancelled:
+            flight = self._work.get()
+            if flight is None:
+                return
+            # Whoever cancels takes them away, so that they do not wait here for nothing.
+            inputs, flight.inputs = flight.inputs, None
+            if flight.cancelled or inputs is None:
                 self.mailbox.post(self._came_back, flight, None)
+                del flight, inputs
                 continue
             flight.begun = True
             deliver = flight.call(inputs)
@@ -199,8 +201,6 @@ class NodeThreads:
 
     def _came_back(self, flight: Flight, deliver: Callable[[], None] | None) -> None:
         self._outstanding -= 1
-        flight.returned = True
-        if flight.stuck:
-            self.stuck -= 1
+        self._stuck.ended(flight)
         if deliver is not None:
             deliver()

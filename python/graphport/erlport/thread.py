@@ -12,7 +12,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Final
 
-from graphport.app.engine import new_loop
+from graphport.app.engine import new_loop, run_to_its_end
 
 if TYPE_CHECKING:
     import asyncio
@@ -48,7 +48,7 @@ class LoopThread:
 
     def _run(self, main: Callable[[], Coroutine[None, None, int]]) -> None:
         try:
-            status = self.loop.run_until_complete(main())
+            status = run_to_its_end(self.loop, main())
         except Exception:  # the thread's border: a process without its engine is of no use
             _log.exception("the engine's loop failed")
             status = _FAILED

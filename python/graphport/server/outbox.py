@@ -205,6 +205,10 @@ class Outbox:
         self._last_text.pop(demand, None)
         self.send_about(demand, messages.node_event(demand, node, event))
 
+    def degraded(self, stuck: int, reason: str) -> None:
+        """See `DemandSink.degraded`."""
+        self.send(messages.degraded(stuck, reason))
+
     def _release(self, demand: int, window: Window) -> None:
         """Send what a demand's window lets through, and its last message once nothing is before it."""
         for packed in window.granted():

@@ -45,4 +45,18 @@ def _nodes(evaluator: Evaluator, args: dict[str, Any]) -> list[dict[str, Any]]:
     return [describe(node_type.spec)]
 
 
-QUERIES: Final[dict[str, Callable[[Evaluator, dict[str, Any]], Any]]] = {"nodes": _nodes}
+def _health(evaluator: Evaluator, args: dict[str, Any]) -> dict[str, Any]:
+    """How the engine is: what is open, room on threads, and what is stuck."""
+    if args:
+        raise WireError("query health takes no argument")
+    return {
+        "sessions": len(evaluator.sessions),
+        "demands": len(evaluator.runs),
+        "executions": len(evaluator.flights),
+        "threads": evaluator.threads.describe(),
+        "stuck": evaluator.stuck.describe(),
+        "degraded": evaluator.stuck.degraded,
+    }
+
+
+QUERIES: Final[dict[str, Callable[[Evaluator, dict[str, Any]], Any]]] = {"nodes": _nodes, "health": _health}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from graphport.core.errors import GraphportError, NodeError
+from graphport.core.errors import DemandStopped, GraphportError, NodeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -89,4 +89,10 @@ class RecordingThreadContext(_Recording):
 
     def stream(self, port: str, chunk: Any) -> None:
         """Write the chunk down."""
+        self.check_cancelled()
         self._record(port, chunk)
+
+    def check_cancelled(self) -> None:
+        """Raise `DemandStopped` if `cancelled` was set."""
+        if self.cancelled:
+            raise DemandStopped("nobody waits for this node any more", code="cancelled")

@@ -442,6 +442,12 @@ def log(level: str, logger: str, text: str, meta: dict[str, Any]) -> bytes:
     return pack(["log", level, logger, text, meta])
 
 
+def degraded(stuck: int, reason: str) -> bytes:
+    """The engine should be replaced: so many executions were cancelled and do not end."""
+    reason = reason.encode("utf-8", "backslashreplace").decode()
+    return pack(["degraded", {"stuck": stuck, "reason": reason}])
+
+
 def pong(token: int) -> bytes:
     """The answer to a ping."""
     return pack(["pong", token])

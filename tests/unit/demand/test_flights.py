@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.support.evaluation import Bench, Calls, Door, bench, graph, make_type, many, turns, until
 
-from graphport.demand import threads
+from graphport.demand import stuck
 
 pytestmark = pytest.mark.anyio
 
@@ -298,23 +298,23 @@ async def _stuck(b: Bench, slow: Gatekeeper) -> None:
     demand = b.start("s")
     await slow.began.wait()
     b.evaluator.cancel(demand)
-    await until(lambda: b.evaluator.threads.stuck > 0)
+    await until(lambda: len(b.evaluator.stuck) > 0)
 
 
 async def test_a_thread_that_does_not_come_back_counts_as_stuck_until_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "GRACE_S", 0.0)
+    monkeypatch.setattr(stuck, "GRACE_S", 0.0)
     slow = Gatekeeper("thread")
     async with bench(slow.type) as b:
         b.open(graph({"s": "slow"}))
         await _stuck(b, slow)
 
-        assert b.evaluator.threads.stuck == 1
+        assert len(b.evaluator.stuck) == 1
         slow.let_go()
-        await until(lambda: b.evaluator.threads.stuck == 0)
+        await until(lambda: len(b.evaluator.stuck) == 0)
 
 
 async def test_stuck_threads_leave_room_for_other_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "GRACE_S", 0.0)
+    monkeypatch.setattr(stuck, "GRACE_S", 0.0)
     slow = Gatekeeper("thread")
     other = Calls().inline("other", lambda _inputs: {"value": 1}, execution="thread")
     async with bench(slow.type, other, max_threads=1) as b:
@@ -328,7 +328,7 @@ async def test_stuck_threads_leave_room_for_other_nodes(monkeypatch: pytest.Monk
 
 
 async def test_a_cancelled_node_that_never_got_a_thread_is_not_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "GRACE_S", 0.0)
+    monkeypatch.setattr(stuck, "GRACE_S", 0.0)
     slow = Gatekeeper("thread")
     calls = Calls()
     other = calls.inline("other", lambda _inputs: {"value": 1}, execution="thread")
@@ -340,7 +340,7 @@ async def test_a_cancelled_node_that_never_got_a_thread_is_not_stuck(monkeypatch
         b.evaluator.cancel(queued)
         await turns(20)
 
-        assert b.evaluator.threads.stuck == 0
+        assert len(b.evaluator.stuck) == 0
         slow.let_go()
         await b.sink.answer(waiting)
         assert not calls, "it is not run any more either"

@@ -15,8 +15,8 @@ from graphport.wire.codec import pack, unpack
 pytestmark = pytest.mark.anyio
 
 
-def test_there_is_one_question() -> None:
-    assert list(QUERIES) == ["nodes"]
+def test_these_are_the_questions() -> None:
+    assert list(QUERIES) == ["nodes", "health"]
 
 
 async def test_nodes_lists_all_types_by_name_as_data_that_travels() -> None:
@@ -41,6 +41,7 @@ async def test_nodes_of_a_type_gives_that_one() -> None:
         ("nodes", {"type": "text-inptu"}, "unknown_type", "text-input"),
         ("nodes", {"type": 5}, "bad_message", "type"),
         ("nodes", {"kind": "x"}, "bad_message", "type"),
+        ("health", {"of": "me"}, "bad_message", "health"),
         ("weather", {}, "bad_message", "nodes"),
     ],
 )

@@ -23,6 +23,7 @@ defmodule Graphport.Wire.Messages do
           | {:pong, integer}
           | {:log, Logger.level(), String.t(), String.t(), map}
           | {:ready, map}
+          | {:degraded, map}
           | {:part, id, non_neg_integer, boolean, binary}
           | {:unknown, String.t()}
 
@@ -184,7 +185,7 @@ defmodule Graphport.Wire.Messages do
         {:malformed, text} ->
           malformed(text)
 
-        message when elem(message, 0) in [:part, :ready, :credit, :pong] ->
+        message when elem(message, 0) in [:part, :ready, :credit, :pong, :degraded] ->
           malformed("#{elem(message, 0)} in parts")
 
         message ->
@@ -255,13 +256,18 @@ defmodule Graphport.Wire.Messages do
        when is_integer(version) and is_integer(pid),
        do: {:ready, facts}
 
+  defp message(["degraded", %{"stuck" => stuck, "reason" => reason} = facts])
+       when is_id(stuck) and is_binary(reason),
+       do: {:degraded, facts}
+
   defp message(["part", transfer, seq, last, bytes])
        when is_id(transfer) and is_id(seq) and is_boolean(last) and is_binary(bytes) and
               byte_size(bytes) <= max_part_bytes(),
        do: {:part, transfer, seq, last, bytes}
 
   defp message([name | _fields])
-       when name in ~w(node_stream node_event demand_complete demand_error credit reply error pong log ready part),
+       when name in ~w(node_stream node_event demand_complete demand_error credit reply error pong log ready degraded
+                    part),
        do: wrong_fields(name)
 
   defp message([name | _fields]) when is_binary(name), do: {:unknown, name}
