@@ -64,11 +64,13 @@ class RecordingSink(PlainAnswers):
     Attributes:
         answers: every demand's last message, in the order in which they came.
         breaches: what the contract forbids and was done all the same; tests assert that it stays empty.
+        degradations: `(stuck, reason)` of every time the engine was said to be degraded.
     """
 
     def __init__(self) -> None:
         self.answers: list[Answer] = []
         self.breaches: list[str] = []
+        self.degradations: list[tuple[int, str]] = []
         self._by_demand: dict[int, Answer] = {}
         self._chunks: dict[int, list[Chunk]] = {}
         self._changed: set[asyncio.Future[None]] = set()
@@ -105,6 +107,10 @@ class RecordingSink(PlainAnswers):
             self.breaches.append(f"demand {demand}: an event of {node} after the last message")
         self._events.setdefault(demand, []).append((node, event))
         self._wake()
+
+    def degraded(self, stuck: int, reason: str) -> None:
+        """Write it down."""
+        self.degradations.append((stuck, reason))
 
     def behind(self, demand: int) -> bool:
         """What `hold` and `release` say."""

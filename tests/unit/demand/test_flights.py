@@ -7,9 +7,7 @@ import threading
 from typing import Any
 
 import pytest
-from tests.support.evaluation import Bench, Calls, Door, bench, graph, make_type, many, turns, until
-
-from graphport.demand import stuck
+from tests.support.evaluation import Calls, Door, bench, graph, make_type, many, turns
 
 pytestmark = pytest.mark.anyio
 
@@ -292,55 +290,3 @@ async def test_closing_the_evaluator_tells_everyone(execution: str) -> None:
         assert len(demands) == 2
         slow.let_go()
         await slow.ended.wait()
-
-
-async def _stuck(b: Bench, slow: Gatekeeper) -> None:
-    demand = b.start("s")
-    await slow.began.wait()
-    b.evaluator.cancel(demand)
-    await until(lambda: len(b.evaluator.stuck) > 0)
-
-
-async def test_a_thread_that_does_not_come_back_counts_as_stuck_until_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stuck, "GRACE_S", 0.0)
-    slow = Gatekeeper("thread")
-    async with bench(slow.type) as b:
-        b.open(graph({"s": "slow"}))
-        await _stuck(b, slow)
-
-        assert len(b.evaluator.stuck) == 1
-        slow.let_go()
-        await until(lambda: len(b.evaluator.stuck) == 0)
-
-
-async def test_stuck_threads_leave_room_for_other_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stuck, "GRACE_S", 0.0)
-    slow = Gatekeeper("thread")
-    other = Calls().inline("other", lambda _inputs: {"value": 1}, execution="thread")
-    async with bench(slow.type, other, max_threads=1) as b:
-        b.open(graph({"s": "slow", "o": "other"}))
-        await _stuck(b, slow)
-
-        answer = await b.demand("o")
-
-        assert answer.outputs == {"value": 1}
-        slow.let_go()
-
-
-async def test_a_cancelled_node_that_never_got_a_thread_is_not_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stuck, "GRACE_S", 0.0)
-    slow = Gatekeeper("thread")
-    calls = Calls()
-    other = calls.inline("other", lambda _inputs: {"value": 1}, execution="thread")
-    async with bench(slow.type, other, max_threads=1) as b:
-        b.open(graph({"s": "slow", "o": "other"}))
-        waiting = b.start("s")
-        await slow.began.wait()
-        queued = b.start("o")
-        b.evaluator.cancel(queued)
-        await turns(20)
-
-        assert len(b.evaluator.stuck) == 0
-        slow.let_go()
-        await b.sink.answer(waiting)
-        assert not calls, "it is not run any more either"
