@@ -52,7 +52,7 @@ defmodule Graphport.Options do
       {:start_timeout, :milliseconds, 15_000, "How long an engine may take to get ready."},
       {:drain_timeout, :timeout, 5_000,
        "How long open demands may go on when the instance is stopped; those left then end as `:shutting_down`. " <>
-         "New ones are refused meanwhile."},
+         "New ones are refused meanwhile. Also for an engine that is replaced; those left then end as `:engine_down`."},
       {:hang_timeout, :milliseconds, 10_000,
        "An engine that says nothing for so long, not even to a ping, is killed and started anew."}
     ],

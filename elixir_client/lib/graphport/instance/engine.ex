@@ -19,6 +19,8 @@ defmodule Graphport.Instance.Engine do
 
   @longest_ping_interval_ms 2_000
   @close_grace_ms 500
+  # While an engine is being drained: how often to see whether it has open demands still.
+  @look_again_ms 50
   # A stopping instance lets messages that are being decoded arrive.
   @decoding_grace_ms 2_000
   # Every frame makes garbage: on a heap of the usual size it would be collected every few frames.
@@ -30,6 +32,7 @@ defmodule Graphport.Instance.Engine do
           index: non_neg_integer,
           command: Pipe.command(),
           start_timeout: pos_integer,
+          drain_timeout: timeout,
           hello: map,
           hang_timeout: pos_integer
         }
@@ -137,6 +140,9 @@ defmodule Graphport.Instance.Engine do
     {:noreply, kill(state, "it was not ready within #{state.settings.start_timeout} ms")}
   end
 
+  def handle_info({:drain, epoch, deadline, why}, %{status: :draining, epoch: epoch} = state),
+    do: {:noreply, drain(state, deadline, why)}
+
   # The supervisor's, or a stranger's, exit; anything else is late news of an epoch that is over.
   def handle_info({:EXIT, pid, reason}, state) when is_pid(pid), do: {:stop, reason, state}
   def handle_info(_late, state), do: {:noreply, state}
@@ -188,6 +194,9 @@ defmodule Graphport.Instance.Engine do
   defp route_one({:pong, _token}, state), do: %{state | pinged: false}
   defp route_one({:ready, facts}, %{status: :starting} = state), do: ready(facts, state)
   defp route_one({:ready, _facts}, state), do: kill(state, "it said ready twice")
+
+  defp route_one({:degraded, facts}, %{status: :up} = state), do: degraded(facts, state)
+  defp route_one({:degraded, _facts}, state), do: state
 
   defp route_one({:unknown, name}, state) do
     line = {:warning, "graphport.wire", "ignored a message named #{inspect(name)}", %{}, state.pipe.os_pid}
@@ -317,8 +326,28 @@ defmodule Graphport.Instance.Engine do
     %{state | status: :up, waiting: MapSet.new(), up_at: Writer.now_ms()}
   end
 
+  # It works still, but is to be replaced: nothing new comes, and what is open may end. The first look is not at once,
+  # for callers who found a route to it just before.
+  defp degraded(%{"reason" => reason}, state) do
+    Pool.retire(state.instance, state.epoch)
+    look_again(state, Writer.deadline(state.settings.drain_timeout), "it was degraded: #{reason}")
+    %{state | status: :draining}
+  end
+
+  defp drain(state, deadline, why) do
+    if Demands.count(state.instance, state.epoch) == 0 or Writer.left_ms(deadline) == 0,
+      do: kill(state, why),
+      else: look_again(state, deadline, why)
+  end
+
+  defp look_again(state, deadline, why) do
+    Process.send_after(self(), {:drain, state.epoch, deadline, why}, @look_again_ms)
+    state
+  end
+
   # Silence is counted in ticks and not in time, so that a machine that slept does not kill its engine.
-  defp tick(%{status: :up, frames: frames, frames_at_tick: frames} = state) do
+  defp tick(%{status: status, frames: frames, frames_at_tick: frames} = state)
+       when status in [:up, :draining] do
     state = %{state | silent_ticks: state.silent_ticks + 1}
 
     if state.silent_ticks * state.ping_interval > state.settings.hang_timeout,
@@ -326,7 +355,9 @@ defmodule Graphport.Instance.Engine do
       else: ping(state)
   end
 
-  defp tick(%{status: :up} = state), do: ping(%{state | frames_at_tick: state.frames, silent_ticks: 0})
+  defp tick(%{status: status} = state) when status in [:up, :draining],
+    do: ping(%{state | frames_at_tick: state.frames, silent_ticks: 0})
+
   defp tick(state), do: state
 
   # One at a time, with or without credit: the answer brings what is known to be read, so that credit which has leaked is

@@ -256,6 +256,9 @@ def demand(demand, session, node, options):
         write(b"\xc1")
     elif word == "raw":
         write(bytes.fromhex(rest))
+    elif word == "degraded":
+        say("degraded", {"stuck": 8, "reason": "8 nodes do not end"})
+        complete(demand, node, {})
     elif word == "malformed":
         say("pong", "not a number")
     elif word == "future":
