@@ -178,6 +178,7 @@ def run_to_its_end(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, in
             return loop.run_until_complete(task)
         except (SystemExit, KeyboardInterrupt) as raised:
             if task.done():
+                task.exception()  # marks it as seen
                 raise
             _log.warning("something that a node started raised %s; the engine goes on", type(raised).__name__)
 

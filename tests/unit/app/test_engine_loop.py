@@ -1,0 +1,58 @@
+"""What ends an event loop by custom does not end an engine's."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from graphport.app.engine import new_loop, run_to_its_end
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture(params=[asyncio.new_event_loop, new_loop], ids=["asyncio", "the engine's"])
+def make_loop(request: pytest.FixtureRequest) -> Callable[[], asyncio.AbstractEventLoop]:
+    made: Callable[[], asyncio.AbstractEventLoop] = request.param
+    return made
+
+
+def test_exits_of_tasks_and_callbacks_are_borne(make_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    seen: list[str] = []
+
+    async def child(error: BaseException) -> None:
+        raise error
+
+    async def main() -> int:
+        loop = asyncio.get_running_loop()
+        for error in (SystemExit(3), KeyboardInterrupt()):
+            try:
+                await loop.create_task(child(error))
+            except BaseException as raised:
+                seen.append(type(raised).__name__)
+        loop.call_soon(sys.exit, 4)
+        await asyncio.sleep(0.001)
+        return 7
+
+    loop = make_loop()
+    try:
+        assert run_to_its_end(loop, main()) == 7
+    finally:
+        loop.close()
+    assert seen == ["SystemExit", "KeyboardInterrupt"]
+
+
+def test_its_own_exit_is_not(make_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    async def main() -> int:
+        sys.exit(5)
+
+    loop = make_loop()
+    try:
+        with pytest.raises(SystemExit) as caught:
+            run_to_its_end(loop, main())
+    finally:
+        loop.close()
+    assert caught.value.code == 5
