@@ -414,8 +414,8 @@ class Run:
             "cached": cached,
             "skipped": skipped,
         }
-        if self._evaluator.stuck:
-            meta["stuck"] = len(self._evaluator.stuck)
+        if self._evaluator.stuck.flights:
+            meta["stuck"] = len(self._evaluator.stuck.flights)
         self.close()
         self._evaluator.sink.complete(self.demand, self._asked, outputs, meta)
 

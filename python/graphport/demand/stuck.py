@@ -35,23 +35,20 @@ class StuckWork:
         tell: called once with how many are stuck and a sentence, when the engine should be replaced.
 
     Attributes:
+        flights: what is stuck, with the loop's time at which it was given up.
         threads: how many threads are stuck.
         degraded: whether `tell` was called.
         on_change: called when `threads` has changed.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, tell: Callable[[int, str], None]) -> None:
+        self.flights: dict[Flight, float] = {}
         self.threads = 0
         self.degraded = False
         self.on_change: Callable[[], None] = lambda: None
         self._loop = loop
         self._tell = tell
         self._watched: dict[Flight, asyncio.TimerHandle] = {}
-        # With the loop's time at which each was given up.
-        self._stuck: dict[Flight, float] = {}
-
-    def __len__(self) -> int:
-        return len(self._stuck)
 
     def watch(self, flight: Flight) -> None:
         """An execution has been cancelled and may take its grace to end."""
@@ -62,8 +59,8 @@ class StuckWork:
         timer = self._watched.pop(flight, None)
         if timer is not None:
             timer.cancel()
-        elif self._stuck.pop(flight, None) is not None:
-            _log.warning("%s has ended after all; %d are stuck still", _named(flight), len(self._stuck))
+        elif self.flights.pop(flight, None) is not None:
+            _log.warning("%s has ended after all; %d are stuck still", _named(flight), len(self.flights))
             self._count_thread(flight, -1)
 
     def describe(self) -> list[dict[str, Any]]:
@@ -76,7 +73,7 @@ class StuckWork:
                 "execution": flight.node.type.spec.execution,
                 "ms": int((now - since + GRACE_S) * 1000),
             }
-            for flight, since in self._stuck.items()
+            for flight, since in self.flights.items()
         ]
 
     def _overdue(self, flight: Flight) -> None:
@@ -90,15 +87,15 @@ class StuckWork:
         del self._watched[flight]
         if flight.node.execution == THREAD and not flight.begun:
             return  # no thread took it up, and none will
-        self._stuck[flight] = self._loop.time()
+        self.flights[flight] = self._loop.time()
         advice = "its thread has not returned; look at ctx.cancelled, or call ctx.check_cancelled(), in long work"
         if flight.node.execution != THREAD:
             advice = "it goes on; let CancelledError through, and clean up in less time"
         _log.warning(
-            "%s was cancelled %g s ago and is stuck: %s (%d stuck)", _named(flight), GRACE_S, advice, len(self._stuck)
+            "%s was cancelled %g s ago and is stuck: %s (%d stuck)", _named(flight), GRACE_S, advice, len(self.flights)
         )
         self._count_thread(flight, 1)
-        if len(self._stuck) >= DEGRADED_AT and not self.degraded:
+        if len(self.flights) >= DEGRADED_AT and not self.degraded:
             self._degrade()
 
     def _count_thread(self, flight: Flight, change: int) -> None:
@@ -108,10 +105,10 @@ class StuckWork:
 
     def _degrade(self) -> None:
         self.degraded = True
-        names = ", ".join(_named(flight) for flight in list(self._stuck)[:_SHOWN])
-        reason = f"{len(self._stuck)} nodes were cancelled and do not end: {names}"
+        names = ", ".join(_named(flight) for flight in list(self.flights)[:_SHOWN])
+        reason = f"{len(self.flights)} nodes were cancelled and do not end: {names}"
         _log.error("the engine is degraded and should be replaced: %s", reason)
-        self._tell(len(self._stuck), reason)
+        self._tell(len(self.flights), reason)
 
 
 def _named(flight: Flight) -> str:

@@ -147,7 +147,7 @@ class NodeThreads:
     def __init__(self, loop: asyncio.AbstractEventLoop, stuck: StuckWork, *, max_threads: int | None = None) -> None:
         self.mailbox = Mailbox(loop)
         self._stuck = stuck
-        stuck.on_change = self._fit
+        stuck.on_change = self._slots_changed
         self._max = max_threads or min(32, (os.cpu_count() or 1) + 4)
         self._work: queue.SimpleQueue[Flight | None] = queue.SimpleQueue()
         self._threads = 0
@@ -170,6 +170,12 @@ class NodeThreads:
     def describe(self) -> dict[str, int]:
         """How many slots there are that no stuck thread holds, and how many nodes wait for one."""
         return {"slots": self.slots - self._stuck.threads, "waiting": self._work.qsize()}
+
+    def _slots_changed(self) -> None:
+        if self._stuck.threads > DEGRADED_AT:
+            left = self.slots - self._stuck.threads
+            _log.warning("no spare slot is left: from now on %d nodes on threads at a time", left)
+        self._fit()
 
     def _fit(self) -> None:
         """One more thread, if work waits for it and a slot is free; one fewer, if there is one too many."""

@@ -57,12 +57,12 @@ class Stubborn:
     async def make_stuck(self, b: Bench, count: int) -> None:
         """Have so many more of them stuck, one after the other."""
         for _ in range(count):
-            before = len(b.evaluator.stuck)
+            before = len(b.evaluator.stuck.flights)
             demand = b.start("stubborn")
             await self.began.get()
             b.evaluator.cancel(demand)
             assert (await b.sink.answer(demand)).code == "cancelled"
-            await until(lambda before=before: len(b.evaluator.stuck) > before)  # type: ignore[misc]
+            await until(lambda before=before: len(b.evaluator.stuck.flights) > before)  # type: ignore[misc]
 
 
 STUBBORN: dict[str, Any] = {"stubborn": "stubborn", "fine": ("fine", {})}
@@ -93,7 +93,7 @@ async def test_what_does_not_end_is_stuck_until_it_does(execution: str) -> None:
         assert (row["node"], row["type"], row["execution"]) == ("stubborn", "stubborn", execution)
         assert (await b.demand("fine")).meta["stuck"] == 1
         stubborn.release()
-        await until(lambda: not b.evaluator.stuck)
+        await until(lambda: not b.evaluator.stuck.flights)
         assert b.evaluator.stuck.describe() == []
         assert b.evaluator.stuck.threads == 0
         assert "stuck" not in (await b.demand("fine")).meta
@@ -117,18 +117,20 @@ async def test_seven_are_no_reason_to_replace_the_engine_and_eight_are_told_once
             await stubborn.make_stuck(b, 1)
         assert len(b.sink.degradations) == 1
         stubborn.release()
-        await until(lambda: not b.evaluator.stuck)
+        await until(lambda: not b.evaluator.stuck.flights)
 
 
-async def test_each_of_eight_stuck_threads_has_a_spare_slot_and_no_more() -> None:
+async def test_each_of_eight_stuck_threads_has_a_spare_slot_and_no_more(caplog: pytest.LogCaptureFixture) -> None:
     stubborn = Stubborn("thread")
     async with bench(stubborn.type, fine("thread"), max_threads=1) as b:
         b.open(graph(STUBBORN))
         await stubborn.make_stuck(b, 8)
         assert b.evaluator.threads.describe() == {"slots": 1, "waiting": 0}
+        assert "from now on" not in caplog.text
         await stubborn.make_stuck(b, 1)
 
         assert b.evaluator.threads.describe()["slots"] == 0
+        assert "from now on 0 nodes on threads" in caplog.text
         waiting = b.start("fine")
         await turns(20)
         assert b.sink.get(waiting) is None
@@ -145,7 +147,7 @@ async def test_a_spare_slot_goes_when_the_stuck_thread_has_come_back() -> None:
         assert b.evaluator.threads.slots == 4
         assert await b.outputs("fine") == {"value": "fine"}
         stubborn.release()
-        await until(lambda: not b.evaluator.stuck)
+        await until(lambda: not b.evaluator.stuck.flights)
 
         assert b.evaluator.threads.slots == 1
         holder = b.start("l")
@@ -175,7 +177,7 @@ async def test_what_never_got_a_thread_is_not_stuck_and_never_run() -> None:
         assert flight.inputs is None, "what it was given does not wait with it"
         await turns(20)
 
-        assert len(b.evaluator.stuck) == 0
+        assert len(b.evaluator.stuck.flights) == 0
         stubborn.release()
         await b.sink.answer(holder)
         assert not calls
@@ -208,7 +210,7 @@ async def test_cleaning_up_in_time_is_not_stuck_and_holds_up_nothing(monkeypatch
         may_end.set()
         await cleaned.wait()
         await turns()
-        assert len(b.evaluator.stuck) == 0
+        assert len(b.evaluator.stuck.flights) == 0
 
 
 async def test_cleaning_up_for_too_long_is_cut_short() -> None:
@@ -233,7 +235,7 @@ async def test_cleaning_up_for_too_long_is_cut_short() -> None:
 
         await cut_short.wait()
         await turns()
-        assert len(b.evaluator.stuck) == 0
+        assert len(b.evaluator.stuck.flights) == 0
         assert [answer.code for answer in b.sink.answers] == ["cancelled"]
 
 
@@ -261,7 +263,7 @@ async def test_a_thread_that_asks_is_told_to_end(monkeypatch: pytest.MonkeyPatch
         await ended.wait()
 
         assert told == ["cancelled"]
-        assert len(b.evaluator.stuck) == 0
+        assert len(b.evaluator.stuck.flights) == 0
         assert [answer.code for answer in b.sink.answers] == ["cancelled"]
 
 
@@ -273,6 +275,6 @@ async def test_a_node_over_its_own_limit_may_be_stuck_too(execution: str) -> Non
         b.open(graph({"s": "stubborn"}))
 
         assert await b.fails("s") == "deadline_exceeded"
-        await until(lambda: len(b.evaluator.stuck) == 1)
+        await until(lambda: len(b.evaluator.stuck.flights) == 1)
         stubborn.release()
-        await until(lambda: not b.evaluator.stuck)
+        await until(lambda: not b.evaluator.stuck.flights)
