@@ -5,8 +5,8 @@ defmodule Graphport.Faults.StuckNodesTest do
 
   alias Graphport.{Error, LogHandler}
 
-  setup %{name: name} do
-    start_engine(name, nodes: ["graphport_stuck_nodes"])
+  setup %{name: name} = context do
+    start_engine(name, nodes: ["graphport_stuck_nodes"], transport: context[:transport] || :port)
     LogHandler.attach(name)
 
     nodes =
@@ -35,9 +35,10 @@ defmodule Graphport.Faults.StuckNodesTest do
     end
   end
 
-  for node <- ["thread", "async"] do
+  for {node, transport} <- [{"thread", :port}, {"async", :port}, {"thread", :erlport}] do
     @tag :capture_log
-    test "seven are borne, and with eight the engine is replaced: #{node}", context do
+    @tag transport: transport
+    test "seven are borne, and with eight the engine is replaced: #{node}, #{transport}", context do
       %{session: session, name: name, os_pid: os_pid} = context
       make_stuck(session, unquote(node), 1..7)
       assert {:ok, %{"value" => "fine"}} = Graphport.demand(session, "fine", fresh: true)

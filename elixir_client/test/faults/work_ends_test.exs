@@ -7,10 +7,14 @@ defmodule Graphport.Faults.WorkEndsTest do
 
   @moduletag :tmp_dir
 
-  setup %{name: name, tmp_dir: tmp_dir} do
-    start_engine(name, nodes: ["graphport_stuck_nodes"])
+  # One engine for all of them: each leaves it as it was.
+  setup_all do
+    {:ok, instance: start_engine(__MODULE__, nodes: ["graphport_stuck_nodes"])}
+  end
+
+  setup %{instance: instance, tmp_dir: tmp_dir} do
     path = Path.join(tmp_dir, "told")
-    {:ok, path: path, session: Graphport.open!(name, graph(path))}
+    {:ok, path: path, session: Graphport.open!(instance, graph(path))}
   end
 
   defp graph(path) do
@@ -85,12 +89,12 @@ defmodule Graphport.Faults.WorkEndsTest do
         ended(path)
       end
 
-      test "the owner of its session ends", %{name: name, path: path} do
+      test "the owner of its session ends", %{instance: instance, path: path} do
         test = self()
 
         {owner, _monitor} =
           spawn_monitor(fn ->
-            send(test, {:session, Graphport.open!(name, graph(path))})
+            send(test, {:session, Graphport.open!(instance, graph(path))})
             receive(do: (:end -> :ok))
           end)
 
@@ -141,7 +145,8 @@ defmodule Graphport.Faults.WorkEndsTest do
             assert_receive {:started, ^leaves}, 10_000
             Process.exit(leaves, :kill)
             assert_receive {:DOWN, ^monitor, :process, ^leaves, :killed}
-            eventually(fn -> match?({:ok, %{open_demands: 1}}, Graphport.info(session.instance)) end)
+            {:ok, %Graphport.Instance{} = instance} = Graphport.Instance.fetch(session.instance)
+            eventually(fn -> not Graphport.Instance.Demands.open?(instance, demand.ref) end)
         end
 
         assert told(path) == ["begun"]
