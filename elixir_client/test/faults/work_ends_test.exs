@@ -3,7 +3,8 @@ defmodule Graphport.Faults.WorkEndsTest do
   # they have begun, and that they have ended.
   use Graphport.Case, async: true
 
-  alias Graphport.Error
+  alias Graphport.{Error, Instance}
+  alias Graphport.Instance.Demands
 
   @moduletag :tmp_dir
 
@@ -145,8 +146,8 @@ defmodule Graphport.Faults.WorkEndsTest do
             assert_receive {:started, ^leaves}, 10_000
             Process.exit(leaves, :kill)
             assert_receive {:DOWN, ^monitor, :process, ^leaves, :killed}
-            {:ok, %Graphport.Instance{} = instance} = Graphport.Instance.fetch(session.instance)
-            eventually(fn -> not Graphport.Instance.Demands.open?(instance, demand.ref) end)
+            {:ok, instance} = Instance.fetch(session.instance)
+            eventually(fn -> not Demands.open?(instance, demand.ref) end)
         end
 
         assert told(path) == ["begun"]
