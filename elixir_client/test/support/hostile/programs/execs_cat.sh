@@ -1,0 +1,3 @@
+#!/bin/sh
+# Becomes a program that has never heard of Graphport.
+exec cat

@@ -1,0 +1,3 @@
+#!/bin/sh
+# Becomes a program that never ends.
+exec sleep 1000

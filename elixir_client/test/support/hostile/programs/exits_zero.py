@@ -1,0 +1,7 @@
+"""Ends at once, politely."""
+
+import os
+
+from hostile import serve
+
+serve(lambda _demand: os._exit(0))

@@ -1,0 +1,6 @@
+"""Never gets ready, and hears nothing."""
+
+import time
+
+while True:
+    time.sleep(60)

@@ -1,0 +1,2 @@
+#!/nowhere/python
+# Is to be run by a program that does not exist.

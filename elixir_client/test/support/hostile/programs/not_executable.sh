@@ -1,0 +1,3 @@
+#!/bin/sh
+# Lacks the permission to be run.
+exit 0

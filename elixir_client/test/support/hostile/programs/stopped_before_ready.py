@@ -1,0 +1,6 @@
+"""Stops itself before it is ready."""
+
+import os
+import signal
+
+os.kill(os.getpid(), signal.SIGSTOP)
