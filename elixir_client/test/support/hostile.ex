@@ -79,7 +79,7 @@ defmodule Graphport.Hostile do
 
   @doc "Asserts that an engine's owner holds little, and that little waits for it."
   def assert_owner_small(name) do
-    owner = Process.whereis(:"#{inspect(name)}.engine")
+    owner = Peer.owner(name)
     {:memory, bytes} = Process.info(owner, :memory)
     assert bytes < @owner_bytes
     {:message_queue_len, waiting} = Process.info(owner, :message_queue_len)
@@ -106,9 +106,18 @@ defmodule Graphport.Hostile do
 
   @doc "The processes of an instance that no engine may end."
   def pillars(name) do
-    children = for {module, pid, _type, _modules} <- Supervisor.which_children(name), do: {module, pid}
-    assert length(children) >= 7
-    [{:supervisor, Process.whereis(name)} | children]
+    children = below(Process.whereis(name))
+    assert length(children) >= 8
+    children
+  end
+
+  # Sessions come and go.
+  defp below(supervisor) do
+    for {id, pid, type, [module]} <- Supervisor.which_children(supervisor), module != DynamicSupervisor do
+      if type == :supervisor and module != Task.Supervisor, do: [{id, pid} | below(pid)], else: [{id, pid}]
+    end
+    |> List.flatten()
+    |> Enum.sort()
   end
 
   @doc "Compiles the programs in C into a folder that lives as long as the BEAM."

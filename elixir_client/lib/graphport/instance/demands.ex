@@ -63,30 +63,48 @@ defmodule Graphport.Instance.Demands do
   @spec open?(Instance.t(), pos_integer) :: boolean
   def open?(instance, id), do: :ets.member(instance.demands, id)
 
+  @doc "The same, by the engine of an epoch."
+  @spec open?(Instance.t(), pos_integer, Instance.epoch()) :: boolean
+  def open?(%{owners: [_one]} = instance, id, _epoch), do: open?(instance, id)
+
+  def open?(instance, id, epoch),
+    do: match?([row] when elem(row, 7) == epoch, :ets.lookup(instance.demands, id))
+
   @doc """
-  Passes a message of the engine on to whom it is for, if the demand or request is open.
+  Passes a message of the engine of an epoch on to whom it is for, if the demand or request is open and was sent there.
 
   One process at a time does this for one demand: the engine owner, or the process to which it gave a transfer.
   """
-  @spec pass_on(Instance.t(), Messages.incoming()) :: term
-  def pass_on(instance, {:node_stream, id, node, port, chunk}), do: chunk(instance, id, node, port, chunk)
+  @spec pass_on(Instance.t(), Messages.incoming(), Instance.epoch()) :: term
+  def pass_on(instance, {:node_stream, id, node, port, chunk}, epoch),
+    do: chunk(instance, id, node, port, chunk, epoch)
 
-  def pass_on(instance, {:node_event, id, node, event}), do: event(instance, id, node, event)
+  def pass_on(instance, {:node_event, id, node, event}, epoch), do: event(instance, id, node, event, epoch)
 
-  def pass_on(instance, {:demand_complete, id, _node, outputs}) do
-    with {:ok, row} <- take(instance, id), do: complete(row, outputs)
+  def pass_on(instance, {:demand_complete, id, _node, outputs}, epoch) do
+    with {:ok, row} <- take(instance, id, epoch), do: complete(row, outputs)
   end
 
-  def pass_on(instance, {:demand_error, id, _node, error}) do
-    with {:ok, row} <- take(instance, id), do: fail(row, Error.from_wire(error))
+  def pass_on(instance, {:demand_error, id, _node, error}, epoch) do
+    with {:ok, row} <- take(instance, id, epoch), do: fail(row, Error.from_wire(error))
   end
 
-  def pass_on(instance, {:reply, id, result}) do
-    with {:ok, row} <- take(instance, id), do: deliver(row, {:reply, result})
+  def pass_on(instance, {:reply, id, result}, epoch) do
+    with {:ok, row} <- take(instance, id, epoch), do: reply(row, result)
   end
 
-  def pass_on(instance, {:error, id, error}) when id != nil do
-    with {:ok, row} <- take(instance, id), do: fail(row, Error.from_wire(error))
+  def pass_on(instance, {:error, id, error}, epoch) when id != nil do
+    with {:ok, row} <- take(instance, id, epoch), do: fail(row, Error.from_wire(error))
+  end
+
+  # Only where there are others can the row be another engine's; it must not leave the table then.
+  defp take(%{owners: [_one]} = instance, id, _epoch), do: take(instance, id)
+
+  defp take(instance, id, epoch) do
+    case :ets.lookup(instance.demands, id) do
+      [row] when elem(row, 7) == epoch -> take(instance, id)
+      _gone_or_foreign -> :gone
+    end
   end
 
   @spec deliver(row, term) :: term
@@ -98,9 +116,17 @@ defmodule Graphport.Instance.Demands do
     end
   end
 
+  defp reply(row, result) when elem(row, 4) == nil, do: deliver(row, {:reply, result})
+  defp reply(row, _result), do: fail(row, wrong_kind("a demand", "a reply"))
+
   @doc "The last message of a demand that is done."
   @spec complete(row, map) :: term
+  def complete(row, _outputs) when elem(row, 4) == nil,
+    do: fail(row, wrong_kind("a request", "a demand_complete"))
+
   def complete(row, outputs), do: deliver(row, {:demand_complete, target(elem(row, 4)), outputs})
+
+  defp wrong_kind(asked, answer), do: Error.new(:bad_message, "the engine answered #{asked} with #{answer}")
 
   @doc "The last message of a row that failed."
   @spec fail(row, Error.t()) :: term
@@ -112,29 +138,29 @@ defmodule Graphport.Instance.Demands do
 
   See `pass_on/2`: the first port is noted by one process at a time.
   """
-  @spec chunk(Instance.t(), pos_integer, String.t(), String.t(), term) :: term
-  def chunk(instance, id, node, port, chunk) do
+  @spec chunk(Instance.t(), pos_integer, String.t(), String.t(), term, Instance.epoch()) :: term
+  def chunk(instance, id, node, port, chunk, epoch) do
     case :ets.lookup(instance.demands, id) do
-      [{_id, _to, _wrap, _watched, _node, true, %{^node => ^port}, _epoch, _events} = row] ->
+      [{_id, _to, _wrap, _watched, _node, true, %{^node => ^port}, ^epoch, _events} = row] ->
         deliver(row, {:node_stream, node, chunk})
 
-      [{_id, _to, _wrap, _watched, _node, true, ports, _epoch, _events} = row]
+      [{_id, _to, _wrap, _watched, _node, true, ports, ^epoch, _events} = row]
       when not is_map_key(ports, node) ->
         :ets.update_element(instance.demands, id, {@first_ports, Map.put(ports, node, port)})
         deliver(row, {:node_stream, node, chunk})
 
-      [{_id, _to, _wrap, _watched, _node, :all, _ports, _epoch, _events} = row] ->
+      [{_id, _to, _wrap, _watched, _node, :all, _ports, ^epoch, _events} = row] ->
         deliver(row, {:node_stream, node, {port, chunk}})
 
-      _other_port_or_gone ->
+      _other_port_or_engine_or_gone ->
         :ok
     end
   end
 
   @doc "Passes an event on, if the demand asked for events."
-  @spec event(Instance.t(), pos_integer, String.t(), map) :: term
-  def event(instance, id, node, event) do
-    with [row] when elem(row, 8) <- :ets.lookup(instance.demands, id),
+  @spec event(Instance.t(), pos_integer, String.t(), map, Instance.epoch()) :: term
+  def event(instance, id, node, event, epoch) do
+    with [row] when elem(row, 8) and elem(row, 7) == epoch <- :ets.lookup(instance.demands, id),
          do: deliver(row, {:node_event, node, event})
   end
 

@@ -21,6 +21,8 @@ defmodule Graphport.Instance.Engine do
   @close_grace_ms 500
   # While an engine is being drained: how often to see whether it has open demands still.
   @look_again_ms 50
+  # An engine that talks but reads nothing is as stuck as a silent one; one that is busy may read late. In hang timeouts.
+  @deaf_timeouts 3
   # A stopping instance lets messages that are being decoded arrive.
   @decoding_grace_ms 2_000
   # Every frame makes garbage: on a heap of the usual size it would be collected every few frames.
@@ -85,6 +87,8 @@ defmodule Graphport.Instance.Engine do
        frames_at_tick: 0,
        silent_ticks: 0,
        pinged: false,
+       read_at_tick: 0,
+       deaf_ticks: 0,
        # What is coming in parts; and, of epochs that are over, what is still decoded: process => {id, error}.
        transfers: %{},
        ending: %{},
@@ -96,6 +100,10 @@ defmodule Graphport.Instance.Engine do
 
   @impl GenServer
   def handle_info({port, {:data, _frame}}, %{port: port, status: :failed} = state), do: {:noreply, state}
+
+  def handle_info({port, {:data, frame}}, %{port: port} = state)
+      when byte_size(frame) > Limits.max_frame_bytes(),
+      do: {:noreply, kill(state, "it sent a frame of #{byte_size(frame)} bytes")}
 
   def handle_info({port, {:data, frame}}, %{port: port} = state) do
     case Messages.parse_frame(frame) do
@@ -208,14 +216,14 @@ defmodule Graphport.Instance.Engine do
   defp route_one({:part, _id, _seq, _last, _bytes}, %{status: :failed} = state), do: state
 
   defp route_one({:part, _id, _seq, _last, _bytes} = part, state) do
-    case Transfers.part(state.transfers, state.instance, part) do
+    case Transfers.part(state.transfers, state.instance, part, state.epoch) do
       {:ok, transfers} -> %{state | transfers: transfers}
       {:fault, text} -> kill(state, "it breaks the protocol: #{text}")
     end
   end
 
   defp route_one(message, state) do
-    Demands.pass_on(state.instance, message)
+    Demands.pass_on(state.instance, message, state.epoch)
     state
   end
 
@@ -270,12 +278,25 @@ defmodule Graphport.Instance.Engine do
   defp count(state, size) do
     state = %{state | frames: state.frames + 1, bytes: state.bytes + size}
 
-    with true <- state.bytes - state.credited >= Limits.credit_every_bytes() and state.port != nil,
-         :ok <- Writer.force(state.port, state.credit, Messages.credit(state.frames, state.bytes)) do
-      %{state | credited: state.bytes}
+    if state.bytes - state.credited >= Limits.credit_every_bytes() and state.port != nil do
+      case Writer.force(state.port, state.credit, Messages.credit(state.frames, state.bytes)) do
+        :ok -> within_window(%{state | credited: state.bytes})
+        # The pipe is full: the next frame is the next try.
+        {:error, _reason} -> within_window(state)
+      end
     else
-      # Not yet, or the pipe is full: the next frame is the next try.
-      _not_said -> state
+      state
+    end
+  end
+
+  # A port has no brake: only the engine's own can keep this mailbox short.
+  defp within_window(state) do
+    case Pipe.input(state.port) do
+      bytes when is_integer(bytes) and bytes - state.credited > Limits.max_unread_bytes() ->
+        kill(state, "it sent #{bytes - state.credited} bytes more than was read")
+
+      _within_or_unknown ->
+        state
     end
   end
 
@@ -298,6 +319,8 @@ defmodule Graphport.Instance.Engine do
           frames_at_tick: 0,
           silent_ticks: 0,
           pinged: false,
+          read_at_tick: 0,
+          deaf_ticks: 0,
           exit_status: nil,
           fault: nil
         }
@@ -346,22 +369,39 @@ defmodule Graphport.Instance.Engine do
   end
 
   # Silence is counted in ticks and not in time, so that a machine that slept does not kill its engine.
-  defp tick(%{status: status, frames: frames, frames_at_tick: frames} = state)
-       when status in [:up, :draining] do
-    state = %{state | silent_ticks: state.silent_ticks + 1}
+  defp tick(%{status: status} = state) when status in [:up, :draining] do
+    %{settings: %{hang_timeout: silence}} = state = watch(state)
 
-    if state.silent_ticks * state.ping_interval > state.settings.hang_timeout,
-      do: kill(%{state | silent_ticks: 0}, "it said nothing for #{state.settings.hang_timeout} ms"),
-      else: ping(state)
+    cond do
+      state.silent_ticks * state.ping_interval > silence ->
+        kill(%{state | silent_ticks: 0}, "it said nothing for #{silence} ms")
+
+      state.deaf_ticks * state.ping_interval > silence * @deaf_timeouts ->
+        kill(%{state | deaf_ticks: 0}, "it read nothing for #{silence * @deaf_timeouts} ms")
+
+      true ->
+        ping(state)
+    end
   end
-
-  defp tick(%{status: status} = state) when status in [:up, :draining],
-    do: ping(%{state | frames_at_tick: state.frames, silent_ticks: 0})
 
   defp tick(state), do: state
 
+  # Silent: no frame came. Deaf: frames wait to be read, and none was. There is always one, since a ping is on its way.
+  defp watch(state) do
+    read = Credit.frames_read(state.credit)
+    {unread, _bytes} = Credit.unread(state.credit)
+
+    %{
+      state
+      | frames_at_tick: state.frames,
+        silent_ticks: if(state.frames == state.frames_at_tick, do: state.silent_ticks + 1, else: 0),
+        read_at_tick: read,
+        deaf_ticks: if(unread > 0 and read == state.read_at_tick, do: state.deaf_ticks + 1, else: 0)
+    }
+  end
+
   # One at a time, with or without credit: the answer brings what is known to be read, so that credit which has leaked is
-  # given back, to the last frame of the reserve. An engine that reads nothing is silent enough.
+  # given back, to the last frame of the reserve. An engine that reads nothing is deaf enough.
   defp ping(%{pinged: true} = state), do: state
 
   defp ping(state),

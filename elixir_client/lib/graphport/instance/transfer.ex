@@ -12,10 +12,10 @@ defmodule Graphport.Instance.Transfer do
   alias Graphport.Wire.Messages
 
   @doc "Starts one; the calling process gets `{{:transfer, id}, monitor, :process, pid, reason}` when it ends."
-  @spec start(Instance.t(), Messages.id()) :: pid
-  def start(instance, id) do
+  @spec start(Instance.t(), Messages.id(), Instance.epoch()) :: pid
+  def start(instance, id, epoch) do
     options = [monitor: [tag: {:transfer, id}], message_queue_data: :off_heap]
-    {pid, _monitor} = :erlang.spawn_opt(__MODULE__, :run, [instance, id, self()], options)
+    {pid, _monitor} = :erlang.spawn_opt(__MODULE__, :run, [instance, id, epoch, self()], options)
     pid
   end
 
@@ -33,10 +33,10 @@ defmodule Graphport.Instance.Transfer do
           :normal | {:shutdown, {:message, Messages.incoming()}} | {:shutdown, {:fault, String.t()}} | term
 
   @doc false
-  @spec run(Instance.t(), Messages.id(), pid) :: term
-  def run(instance, id, owner) do
+  @spec run(Instance.t(), Messages.id(), Instance.epoch(), pid) :: term
+  def run(instance, id, epoch, owner) do
     monitor = Process.monitor(owner)
-    with {:ok, bytes} <- collect(monitor, <<>>), do: pass_on(instance, id, Messages.parse_parts(bytes))
+    with {:ok, bytes} <- collect(monitor, <<>>), do: pass_on(instance, id, epoch, Messages.parse_parts(bytes))
   end
 
   # Appending copies each part as it comes and lets go of its frame.
@@ -54,22 +54,22 @@ defmodule Graphport.Instance.Transfer do
     end
   end
 
-  defp pass_on(_instance, _id, {:ok, {:log, _, _, _, _} = message}), do: hand_over(message)
-  defp pass_on(_instance, _id, {:ok, {:unknown, _name} = message}), do: hand_over(message)
-  defp pass_on(_instance, _id, {:ok, {:error, nil, _error} = message}), do: hand_over(message)
+  defp pass_on(_instance, _id, _epoch, {:ok, {:log, _, _, _, _} = message}), do: hand_over(message)
+  defp pass_on(_instance, _id, _epoch, {:ok, {:unknown, _name} = message}), do: hand_over(message)
+  defp pass_on(_instance, _id, _epoch, {:ok, {:error, nil, _error} = message}), do: hand_over(message)
 
-  defp pass_on(instance, id, {:ok, message}) when elem(message, 1) == id do
-    Demands.pass_on(instance, message)
+  defp pass_on(instance, id, epoch, {:ok, message}) when elem(message, 1) == id do
+    Demands.pass_on(instance, message, epoch)
   rescue
     error in ArgumentError ->
       # The instance has stopped, and its tables with it.
       if :ets.info(instance.demands) != :undefined, do: reraise(error, __STACKTRACE__)
   end
 
-  defp pass_on(_instance, id, {:ok, message}),
+  defp pass_on(_instance, id, _epoch, {:ok, message}),
     do: fault("#{elem(message, 0)} of #{elem(message, 1)} in the parts of #{id}")
 
-  defp pass_on(_instance, _id, {:error, error}), do: fault(Exception.message(error))
+  defp pass_on(_instance, _id, _epoch, {:error, error}), do: fault(Exception.message(error))
 
   defp hand_over(message), do: exit({:shutdown, {:message, message}})
   defp fault(text), do: exit({:shutdown, {:fault, text}})

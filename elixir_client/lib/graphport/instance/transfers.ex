@@ -16,13 +16,14 @@ defmodule Graphport.Instance.Transfers do
 
   @type t :: %{optional(Messages.id()) => map}
 
-  @doc "Takes a part in. What is for a demand or request that is over is dropped."
-  @spec part(t, Instance.t(), Messages.incoming()) :: {:ok, t} | {:fault, String.t()}
-  def part(transfers, instance, {:part, id, seq, last, bytes}) do
-    if Demands.open?(instance, id) do
+  @doc "Takes a part in. What is for a demand or request that is over, or another epoch's, is dropped."
+  @spec part(t, Instance.t(), Messages.incoming(), Instance.epoch()) :: {:ok, t} | {:fault, String.t()}
+  def part(transfers, instance, {:part, id, seq, last, bytes}, epoch) do
+    if Demands.open?(instance, id, epoch) do
       entry = Map.get(transfers, id, @none)
+      start = fn -> Transfer.start(instance, id, epoch) end
 
-      with {:ok, process, size} <- expected(entry.parts, seq, byte_size(bytes), id, transfers, instance) do
+      with {:ok, process, size} <- expected(entry.parts, seq, byte_size(bytes), id, transfers, start) do
         Transfer.add(process, bytes)
         {:ok, Map.put(transfers, id, added(entry, last, {process, seq + 1, size}))}
       end
@@ -31,23 +32,23 @@ defmodule Graphport.Instance.Transfers do
     end
   end
 
-  defp expected(nil, 0, size, id, transfers, instance) do
+  defp expected(nil, 0, size, _id, transfers, start) do
     if map_size(transfers) < max_transfers() or coming(transfers) < max_transfers(),
-      do: {:ok, Transfer.start(instance, id), size},
+      do: {:ok, start.(), size},
       else: {:fault, "more than #{max_transfers()} messages in parts at once"}
   end
 
-  defp expected({_process, seq, so_far}, seq, size, id, _transfers, _instance)
+  defp expected({_process, seq, so_far}, seq, size, id, _transfers, _start)
        when so_far + size > max_value_bytes(),
        do: {:fault, "a message in parts, of #{id}, with more than #{max_value_bytes()} bytes"}
 
-  defp expected({process, seq, so_far}, seq, size, _id, _transfers, _instance),
+  defp expected({process, seq, so_far}, seq, size, _id, _transfers, _start),
     do: {:ok, process, so_far + size}
 
-  defp expected(nil, seq, _size, id, _transfers, _instance),
+  defp expected(nil, seq, _size, id, _transfers, _start),
     do: {:fault, "part #{seq} of #{id} without a first part"}
 
-  defp expected({_process, next, _size}, seq, _bytes, id, _transfers, _instance),
+  defp expected({_process, next, _size}, seq, _bytes, id, _transfers, _start),
     do: {:fault, "part #{seq} of #{id} instead of part #{next}"}
 
   defp coming(transfers), do: Enum.count(transfers, fn {_id, entry} -> entry.parts != nil end)

@@ -92,7 +92,8 @@ defmodule Graphport.Port.Credit do
     more_bytes = bytes - :atomics.get(credit, @bytes_read)
     output = output.()
 
-    if more_frames < 0 or more_bytes < 0 or (output != nil and bytes > output) do
+    # No frame is empty.
+    if more_frames < 0 or more_bytes < 0 or frames > bytes or (output != nil and bytes > output) do
       :impossible
     else
       :atomics.put(credit, @frames_read, frames)
@@ -108,6 +109,10 @@ defmodule Graphport.Port.Credit do
   @doc "Whether the calling process is the one that may ask the engine what it has read: one, until it has said so."
   @spec ask?(t) :: boolean
   def ask?(credit), do: :atomics.compare_exchange(credit, @asked, 0, 1) == :ok
+
+  @doc "Frames the engine says it has read, in total."
+  @spec frames_read(t) :: non_neg_integer
+  def frames_read(credit), do: :atomics.get(credit, @frames_read)
 
   @doc "Frames and bytes sent and not yet read."
   @spec unread(t) :: {non_neg_integer, non_neg_integer}

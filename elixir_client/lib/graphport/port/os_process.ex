@@ -18,12 +18,20 @@ defmodule Graphport.Port.OsProcess do
   @spec alive?(pos_integer, start_time) :: boolean
   def alive?(os_pid, start_time), do: start_time != nil and start_time(os_pid) == start_time
 
-  @doc "Kills the process with SIGKILL if it is still the one meant. Blocks for a few milliseconds."
+  @doc """
+  Kills the process, and what it has left behind in its process group, with SIGKILL, unless its id is somebody else's by
+  now. Blocks for a few milliseconds.
+
+  Whoever is started by a port leads a group of its own: children belong to it, whether they outlive it or not, but for
+  those that leave it themselves.
+  """
   @spec kill(pos_integer, start_time) :: :ok
+  def kill(_os_pid, nil), do: :ok
+
   def kill(os_pid, start_time) do
     # The shell's own `kill`: small images have no /bin/kill.
-    if alive?(os_pid, start_time),
-      do: System.cmd("/bin/sh", ["-c", "kill -9 \"$0\" 2>/dev/null", Integer.to_string(os_pid)])
+    if start_time(os_pid) in [start_time, nil],
+      do: System.cmd("/bin/sh", ["-c", "kill -9 \"$0\" \"-$0\" 2>/dev/null", Integer.to_string(os_pid)])
 
     :ok
   end
@@ -31,18 +39,23 @@ defmodule Graphport.Port.OsProcess do
   @doc "The last bytes of a file, as text, without the file server; \"\" if it cannot be read."
   @spec tail(Path.t(), pos_integer) :: String.t()
   def tail(path, bytes) do
-    case read_head(path, 1_048_576) do
-      {:ok, text} ->
-        text |> binary_part(max(byte_size(text) - bytes, 0), min(bytes, byte_size(text))) |> printable()
-
-      :error ->
-        ""
+    case read(path, bytes, fn file -> {:eof, -min(bytes, size(file))} end) do
+      {:ok, text} -> printable(text)
+      :error -> ""
     end
   end
 
+  defp size(file) do
+    {:ok, bytes} = :file.position(file, :eof)
+    bytes
+  end
+
   # Opened raw: no message to the file server, which might be busy with a slow disk.
-  defp read_head(path, bytes) do
+  defp read_head(path, bytes), do: read(path, bytes, fn _file -> :cur end)
+
+  defp read(path, bytes, from) do
     with {:ok, file} <- :file.open(path, [:read, :raw, :binary]) do
+      {:ok, _at} = :file.position(file, from.(file))
       read = :file.read(file, bytes)
       :file.close(file)
       if match?({:ok, _}, read), do: read, else: :error

@@ -3,8 +3,8 @@ defmodule Graphport.Port.Pipe do
   # owner, who becomes the port's owner.
   #
   # A shell sets up the descriptors and then becomes the engine (`exec`), so the engine is the port's child. Its
-  # standard input is empty: an engine must not read the BEAM's terminal. What it writes to standard error before it
-  # has its own log in place, or in its last moments, goes to a file that `last_words/1` reads.
+  # standard input is empty: an engine must not read the BEAM's terminal. What it prints before it has its own log in
+  # place, or in its last moments, goes to a file that `last_words/1` reads, and not to the BEAM's terminal either.
   @moduledoc false
 
   require Graphport.Wire.Limits
@@ -12,7 +12,7 @@ defmodule Graphport.Port.Pipe do
   alias Graphport.Port.{Erlport, OsProcess, Python}
   alias Graphport.Wire.Limits
 
-  @shell "umask=$(umask); umask 077; exec </dev/null 2>\"$0\"; umask \"$umask\"; exec \"$@\""
+  @shell "umask=$(umask); umask 077; exec </dev/null >>\"$0\" 2>&1; umask \"$umask\"; exec \"$@\""
   @last_words_bytes 2_000
 
   @type command :: %{
@@ -92,6 +92,14 @@ defmodule Graphport.Port.Pipe do
 
   def output(_pid), do: nil
 
+  @doc "Bytes of whole frames that the wire has taken in since it was opened; `nil` if it is closed or cannot tell."
+  @spec input(wire) :: non_neg_integer | nil
+  def input(port) when is_port(port) do
+    with {:input, bytes} <- Port.info(port, :input), do: bytes
+  end
+
+  def input(_pid), do: nil
+
   @spec close(wire) :: true
   def close(port) when is_port(port) do
     Port.close(port)
@@ -108,7 +116,7 @@ defmodule Graphport.Port.Pipe do
   def why(port, reason) when is_port(port), do: "port closed with #{inspect(reason)}"
   def why(_pid, reason), do: Erlport.why(reason)
 
-  @doc "What the engine last wrote to its own standard error."
+  @doc "What the engine last printed past its own log."
   @spec last_words(t) :: String.t()
   def last_words(%{words: nil}), do: ""
   def last_words(pipe), do: OsProcess.tail(pipe.words, @last_words_bytes)
@@ -126,7 +134,7 @@ defmodule Graphport.Port.Pipe do
     :ok
   end
 
-  @doc "Kills the engine if it is still alive, and removes what `open/1` left on disk. May block."
+  @doc "Kills what is still alive of the engine, its children too, and removes what `open/1` left on disk. May block."
   @spec bury(t) :: :ok
   def bury(pipe) do
     OsProcess.kill(pipe.os_pid, pipe.start_time)

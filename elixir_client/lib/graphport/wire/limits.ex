@@ -22,6 +22,9 @@ defmodule Graphport.Wire.Limits do
   defmacro window_bytes, do: 2 * 1024 * 1024
   defmacro reserve_frames, do: 64
   defmacro reserve_bytes, do: 64 * 1024
+
+  # Unread by the BEAM at most: four that the protocol allows, and what an engine may overshoot. More is a fault.
+  defmacro max_unread_bytes, do: 8 * 1024 * 1024
   # The owner tells the engine what it has read at the latest after this many bytes.
   defmacro credit_every_bytes, do: 256 * 1024
   # The port itself must never be busy: whoever writes to a busy port is suspended. {low, high} bytes.
