@@ -11,7 +11,7 @@ defmodule Graphport.Faults.EnginesThatEndTest do
     test program, %{name: name} do
       # One of them is hostile to what its own first life was asked.
       next = if unquote(program) == "answers_another_epoch.py", do: unquote(program), else: :peer
-      assert_engine_replaced(name, start(name, [unquote(program), next]), unquote(why))
+      assert_engine_replaced(name, start(name, [unquote(program), next], hang_timeout: 5_000), unquote(why))
     end
   end
 end

@@ -67,7 +67,10 @@ defmodule Graphport.Integration.SignalsTest do
     end
   end
 
-  test "a forked child that lives on disturbs nothing and holds nothing", %{name: name, session: session} do
+  test "a forked child that lives on disturbs nothing and holds nothing, until the engine ends", %{
+    name: name,
+    session: session
+  } do
     capture_log(fn ->
       engine = os_pid(name)
       {:ok, %{"value" => child}} = demand(session, "forks", %{"then" => "lives on"})
@@ -75,14 +78,14 @@ defmodule Graphport.Integration.SignalsTest do
       assert_receive {:log, :info, "the child prints", _metadata}, 5_000
       {:ok, %{"value" => program}} = demand(session, "spawns", %{})
       assert {:ok, %{"text" => "x"}} = Graphport.demand(session, "text-input")
+      for pid <- [child, program], do: assert(os_alive?(pid))
 
       {:ok, _demand} = Graphport.demand_async(session, "forever")
       OsProcess.kill(engine, OsProcess.start_time(engine))
       assert_receive {:demand_error, "forever", %Error{code: :engine_down}}, 5_000
       assert {:ok, %{"text" => "x"}} = Graphport.demand(session, "text-input")
       refute os_pid(name) == engine
-      for pid <- [child, program], do: assert(os_alive?(pid))
-      for pid <- [child, program], do: OsProcess.kill(pid, OsProcess.start_time(pid))
+      for pid <- [child, program], do: eventually(fn -> not os_alive?(pid) end)
     end)
   end
 

@@ -32,15 +32,16 @@ defmodule Graphport.HostilePrograms do
     {"credits_more_than_sent.py", "credit"},
     {"credits_less_than_before.py", "credit"},
     {"credits_frames_only.py", "credit"},
-    {"forks_and_exits.py", "exit status 0"},
-    {"closes_its_read_end.py", ""}
+    {"forks_and_exits.py", "left its pipe open"},
+    {"closes_its_read_end.py", ""},
+    {"closes_both_ends.py", ""}
   ]
 
   # It says nothing, or nothing that could be read: the heartbeat sees it.
   @hangs ~w(half_a_frame.py length_of_4gb.py stops_itself.py)
   # Like those, in other words: with `scripts/test --all`.
   @hangs_alike ~w(length_of_1gb.py length_of_2gb.py drips_one_frame.py leaves_its_group.py closes_its_write_end.py
-                  closes_both_ends.py forks_and_hangs.py ignores_everything.c)
+                  forks_and_hangs.py ignores_everything.c)
 
   # It talks, but has stopped reading, or says more than it may.
   @floods ~w(reads_nothing.py floods_unknown.c floods_one_demand.c)
@@ -55,7 +56,7 @@ defmodule Graphport.HostilePrograms do
     {"execs_cat.sh", ""},
     {"not_executable.sh", "exit status 126"},
     {"no_interpreter.sh", "exit status 12"},
-    {"forks_before_ready.py", ""},
+    {"forks_before_ready.py", "behind a wrapper"},
     {"wraps_a_child.sh", "behind a wrapper"}
   ]
 

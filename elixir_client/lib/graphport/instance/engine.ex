@@ -130,6 +130,9 @@ defmodule Graphport.Instance.Engine do
 
   def handle_info({:await, pid}, state), do: {:noreply, %{state | waiting: MapSet.put(state.waiting, pid)}}
 
+  def handle_info({:gone, epoch}, %{epoch: epoch, status: :up} = state),
+    do: {:noreply, kill(state, "it ended, and a child of it has left its pipe open")}
+
   # The pipe's end follows, unless somebody the engine left behind holds it open.
   def handle_info({port, {:exit_status, status}}, %{port: port} = state) do
     Process.send_after(self(), {:close, state.epoch}, @close_grace_ms)
@@ -380,11 +383,18 @@ defmodule Graphport.Instance.Engine do
         kill(%{state | deaf_ticks: 0}, "it read nothing for #{silence * @deaf_timeouts} ms")
 
       true ->
+        if state.silent_ticks > 0, do: look(state)
         ping(state)
     end
   end
 
   defp tick(state), do: state
+
+  # A port says nothing of its program's end as long as somebody whom that has left behind holds the pipe open.
+  defp look(%{pipe: %{os_pid: os_pid, start_time: start_time}, epoch: epoch}) do
+    owner = self()
+    spawn(fn -> unless OsProcess.alive?(os_pid, start_time), do: send(owner, {:gone, epoch}) end)
+  end
 
   # Silent: no frame came. Deaf: frames wait to be read, and none was. There is always one, since a ping is on its way.
   defp watch(state) do

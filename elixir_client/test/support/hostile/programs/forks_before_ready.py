@@ -2,8 +2,8 @@
 
 import os
 
-from hostile import serve
+from hostile import READY, say, serve
 
 if os.fork() == 0:
-    serve()
+    serve(hello=lambda _facts: say("ready", {**READY, "os_pid": os.getpid()}))
 os._exit(0)
