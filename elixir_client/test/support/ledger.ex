@@ -38,7 +38,7 @@ defmodule Graphport.Ledger do
     Peer.eventually(
       fn ->
         entries = entries(ledger)
-        wanted = if nodes == :all, do: all(), else: nodes
+        wanted = if nodes == :all, do: opened(), else: nodes
         Enum.all?(wanted, &is_map_key(entries, &1))
       end,
       20_000
@@ -54,7 +54,7 @@ defmodule Graphport.Ledger do
   end
 
   @doc "The same last message for all that `open/1` opened and for these."
-  def assert_all(ledger, last, more), do: assert_last(ledger, for(node <- all() ++ more, do: {node, last}))
+  def assert_all(ledger, last, more), do: assert_last(ledger, for(node <- opened() ++ more, do: {node, last}))
 
   @doc "The text of a node's error."
   def why(ledger, node) do
@@ -62,7 +62,8 @@ defmodule Graphport.Ledger do
     text
   end
 
-  defp all, do: ["silent:1", "silent:2", "silent:3", "silent:waiting", "silent:stream"]
+  @doc "What `open/1` demands."
+  def opened, do: ["silent:1", "silent:2", "silent:3", "silent:waiting", "silent:stream"]
 
   defp stream(session, node) do
     {:ok, session |> Graphport.stream(node) |> Stream.run()}

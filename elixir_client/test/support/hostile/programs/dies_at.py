@@ -1,0 +1,53 @@
+"""Dies at one message: before, amid or after saying one of its kind, or on hearing one.
+
+Which one is the word that the test gives: "amid:demand_complete", "on:cancel".
+"""
+
+import os
+
+import hostile
+from hostile import META, WORD, complete, fail, packed, put, serve
+
+MOMENT, _, NAME = WORD.partition(":")
+
+
+def say(*message):
+    """Says it, if there is time."""
+    data = packed(*message)
+    if message[0] != NAME or MOMENT == "on":
+        put(data)
+        return
+    if MOMENT != "before":
+        put(data if MOMENT == "after" else data[: len(data) // 2])
+    os._exit(7)
+
+
+def die(*_message):
+    """Heard enough."""
+    os._exit(7)
+
+
+def go(demand):
+    """One message of each kind that a demand may bring, and enough of them to be given credit for."""
+    if MOMENT == "on" and NAME == "demand_async":
+        die()
+    say("node_event", demand, "go", {"event": "started"})
+    say("log", "info", "dies", "a line", {})
+    for _ in range(4):
+        say("node_stream", demand, "go", "p", "x" * 100_000)
+    say("part", demand, 0, False, b"\x95")
+    if NAME == "demand_error":
+        fail(demand)
+    elif NAME == "demand_complete":
+        complete(demand)
+    hostile.silent[demand] = "go"
+
+
+def query(req, _what, _args):
+    """Knows nothing."""
+    say("error", req, {"code": "unknown_type", "message": "no"})
+
+
+hostile.say = say
+heard = {NAME: die} if MOMENT == "on" and NAME != "demand_async" else {}
+serve(**{"go": go, "query": query, **heard})
