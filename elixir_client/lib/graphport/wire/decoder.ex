@@ -173,22 +173,26 @@ defmodule Graphport.Wire.Decoder do
     do: go(rest, [text(data, c) | acc], left - 1, up, d, c)
 
   defp extension(type, data, rest, acc, left, up, d, c) do
-    case read_extension(type, data) do
+    case read_extension(type, data, d, c) do
       {:ok, value} -> go(rest, [value | acc], left - 1, up, d, c)
+      {:error, %Error{}} = failed -> failed
       {:error, text} -> bad(text)
     end
   end
 
-  # Tuples and sets hold values, so their payload comes back here.
-  defp read_extension(type, payload) when type in [2, 3] do
-    case decode(payload) do
+  # Tuples and sets hold values, so their payload comes back here: a level of its own, or they could nest without end.
+  defp read_extension(_type, _payload, d, _c) when d >= max_depth_read(),
+    do: {:error, "values nested deeper than #{max_depth_read()}"}
+
+  defp read_extension(type, payload, d, c) when type in [2, 3] do
+    case go(payload, [], 1, [], d + 1, c) do
       {:ok, items} when is_list(items) -> Extension.collect(type, items)
       {:ok, _other} -> {:error, "the payload of a tuple or set is not a list"}
-      {:error, %Error{message: text}} -> {:error, text}
+      {:error, _error} = failed -> failed
     end
   end
 
-  defp read_extension(type, payload), do: Extension.read(type, payload)
+  defp read_extension(type, payload, _d, _c), do: Extension.read(type, payload)
 
   defp close(:list, acc), do: {:ok, :lists.reverse(acc)}
   defp close(:map, acc), do: pairs(acc, [])

@@ -17,6 +17,8 @@ defmodule Graphport.Wire.Extension do
   @first_second -62_135_596_800
   @end_second 253_402_300_800
 
+  @longest_iso8601_bytes 64
+
   @type reading :: {:ok, term} | {:error, String.t()}
 
   @spec collect(2 | 3, list) :: reading
@@ -98,7 +100,11 @@ defmodule Graphport.Wire.Extension do
 
   defp timestamp(_seconds, _nanoseconds), do: {:error, "a timestamp outside the years 1 to 9999"}
 
-  # Elixir's parsers drop an offset, or a "Z", behind a naive time: here that is an error.
+  # Elixir's parsers drop an offset, or a "Z", behind a naive time: here that is an error. What is longer than any date
+  # and time is not looked at: searching it takes time that grows with the square of its length.
+  defp iso8601(text, _parse, what) when byte_size(text) > @longest_iso8601_bytes,
+    do: {:error, "not an ISO 8601 #{what}"}
+
   defp iso8601(text, parse, what) do
     with true <- String.match?(text, ~r/\A[0-9:T. -]+\z/) and not String.match?(text, ~r/:.*-/),
          {:ok, value} <- parse.(text) do
