@@ -102,7 +102,7 @@ defmodule Graphport.Error do
   def from_wire(map) do
     code_text = text(map, "code") || ""
     code = code(code_text)
-    details = if is_map(map["details"]), do: map["details"], else: %{}
+    details = details(map)
 
     %__MODULE__{
       code: code,
@@ -114,6 +114,10 @@ defmodule Graphport.Error do
       details: if(code == :unknown, do: Map.put_new(details, "code", code_text), else: details)
     }
   end
+
+  # Dates and sets are read as structs.
+  defp details(%{"details" => details}) when is_map(details) and not is_struct(details), do: details
+  defp details(_map), do: %{}
 
   defp text(map, key) do
     case map do

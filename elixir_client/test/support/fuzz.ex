@@ -19,13 +19,13 @@ defmodule Graphport.Fuzz do
   def frame(seed, number, corpus) do
     :rand.seed(:exsss, {seed, number, 7})
 
-    case :rand.uniform(2_000) do
+    case :rand.uniform(20_000) do
       1 -> expensive(:rand.uniform(9))
-      n when n < 300 -> :rand.bytes(:rand.uniform(64))
-      n when n < 1_000 -> mutated(pick(corpus))
-      n when n < 1_300 -> mutated(message())
-      n when n < 1_600 -> message()
-      n when n < 1_800 -> extension()
+      n when n < 3_000 -> :rand.bytes(:rand.uniform(64))
+      n when n < 9_000 -> mutated(pick(corpus))
+      n when n < 12_000 -> mutated(message())
+      n when n < 16_000 -> message()
+      n when n < 18_000 -> extension()
       _ -> batch()
     end
   end
@@ -76,12 +76,12 @@ defmodule Graphport.Fuzz do
     [name | fields] = good()
 
     fields =
-      case :rand.uniform(5) do
-        1 -> fields
+      case :rand.uniform(9) do
         2 -> List.replace_at(fields, :rand.uniform(max(length(fields), 1)) - 1, value(2))
         3 -> List.delete_at(fields, :rand.uniform(max(length(fields), 1)) - 1)
         4 -> List.insert_at(fields, :rand.uniform(length(fields) + 1) - 1, value(2))
         5 -> Enum.shuffle(fields)
+        _ -> fields
       end
 
     name = if :rand.uniform(20) == 1, do: value(1), else: name

@@ -10,6 +10,9 @@ defmodule Graphport.Wire.Frequent do
   @frequent_ports ~w(text value output)
   @max_id 0x7FFFFFFFFFFFFFFF
 
+  # As in `Messages`: what is read as a struct is no map on the wire.
+  defguardp is_plain_map(term) when is_map(term) and not is_map_key(term, :__struct__)
+
   @doc """
   The messages of a frame, last first: as `Messages` has them, or `{:value, value}` for one that is to be checked there.
   """
@@ -95,7 +98,7 @@ defmodule Graphport.Wire.Frequent do
 
   defp outputs(rest, id, node, left, out, d, c) do
     case Decoder.value(rest, d, c) do
-      {:ok, outputs, rest} when is_map(outputs) -> revision(rest, id, node, outputs, left, out, d, c)
+      {:ok, outputs, rest} when is_plain_map(outputs) -> revision(rest, id, node, outputs, left, out, d, c)
       _other -> :general
     end
   end
@@ -106,7 +109,7 @@ defmodule Graphport.Wire.Frequent do
 
   defp revision(rest, id, node, outputs, left, out, d, c) do
     case Decoder.value(rest, d, c) do
-      {:ok, meta, rest} when is_map(meta) -> complete(rest, id, node, outputs, left, out, d, c)
+      {:ok, meta, rest} when is_plain_map(meta) -> complete(rest, id, node, outputs, left, out, d, c)
       _other -> :general
     end
   end

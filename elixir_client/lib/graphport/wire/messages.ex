@@ -36,6 +36,8 @@ defmodule Graphport.Wire.Messages do
   @max_id 0x7FFFFFFFFFFFFFFF
   @deadline_key <<0xAB, "deadline_ms">>
 
+  # Dates, times and sets are read as structs, which are maps to Elixir and no maps on the wire.
+  defguardp is_plain_map(term) when is_map(term) and not is_map_key(term, :__struct__)
   defguardp is_id(id) when is_integer(id) and id >= 0 and id <= @max_id
 
   @doc "The first message of a pipe; `options` are settings for the engine."
@@ -224,32 +226,32 @@ defmodule Graphport.Wire.Messages do
        do: {:node_event, demand, node, event}
 
   defp message(["demand_complete", demand, node, outputs, meta])
-       when is_id(demand) and is_binary(node) and is_map(outputs) and is_map(meta),
+       when is_id(demand) and is_binary(node) and is_plain_map(outputs) and is_plain_map(meta),
        do: {:demand_complete, demand, node, outputs}
 
   # Of several nodes, each has a map of its own.
   defp message(["demand_complete", demand, [_ | _] = nodes, outputs, meta])
-       when is_id(demand) and is_map(outputs) and is_map(meta),
+       when is_id(demand) and is_plain_map(outputs) and is_plain_map(meta),
        do: of_nodes(nodes, "demand_complete", {:demand_complete, demand, nodes, outputs})
 
   defp message(["demand_error", demand, node, error])
-       when is_id(demand) and is_binary(node) and is_map(error),
+       when is_id(demand) and is_binary(node) and is_plain_map(error),
        do: {:demand_error, demand, node, error}
 
-  defp message(["demand_error", demand, [_ | _] = nodes, error]) when is_id(demand) and is_map(error),
+  defp message(["demand_error", demand, [_ | _] = nodes, error]) when is_id(demand) and is_plain_map(error),
     do: of_nodes(nodes, "demand_error", {:demand_error, demand, nodes, error})
 
   defp message(["credit", frames, bytes]) when is_id(frames) and is_id(bytes), do: {:credit, frames, bytes}
   defp message(["reply", req, result]) when is_id(req), do: {:reply, req, result}
 
-  defp message(["error", req, error]) when (is_id(req) or req == nil) and is_map(error),
+  defp message(["error", req, error]) when (is_id(req) or req == nil) and is_plain_map(error),
     do: {:error, req, error}
 
   defp message(["pong", token]) when is_integer(token), do: {:pong, token}
 
   defp message(["log", level, logger, text, meta])
        when level in ~w(debug info warning error critical) and is_binary(logger) and is_binary(text) and
-              is_map(meta),
+              is_plain_map(meta),
        do: {:log, level(level), logger, text, meta}
 
   defp message(["ready", %{"protocol" => version, "os_pid" => pid} = facts])
