@@ -9,7 +9,7 @@ defmodule Graphport.Faults.TransfersPropertyTest do
   alias Graphport.Wire.Encoder
 
   @moduletag :proper
-  @tag :slow
+
   test "arrive whole and in order however they are interleaved", %{name: name} do
     start_peer(name, drain_timeout: 1)
     {:ok, session} = Graphport.open(name, %{})
