@@ -6,7 +6,7 @@ Which one is the word that the test gives: "amid:demand_complete", "on:cancel".
 import os
 
 import hostile
-from hostile import META, WORD, complete, fail, packed, put, serve
+from hostile import WORD, complete, fail, packed, put, serve
 
 MOMENT, _, NAME = WORD.partition(":")
 

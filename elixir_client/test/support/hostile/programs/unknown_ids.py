@@ -1,6 +1,6 @@
 """Answers, streams, replies and sends parts for what nobody asked."""
 
-from hostile import META, complete, pack, put, framed, say, serve
+from hostile import META, complete, framed, pack, put, say, serve
 
 
 def go(demand):

@@ -4,7 +4,7 @@ What it does with a demand is the node's id (see `demand`); how it starts is the
 Must not be taken for an example of an engine. Run by the tests as `python -m graphport port`.
 """
 
-# ruff: noqa: C901, D103, B905 - a script of short cases, each as plain as can be
+# ruff: noqa: C901, D103 - a script of short cases, each as plain as can be
 import os
 import signal
 import struct
