@@ -11,6 +11,8 @@ defmodule Graphport.Faults.EnginesThatDoNotStartTest do
 
   for {program, why} <- HostilePrograms.starts() do
     test("#{program} first", %{name: name}, do: assert_refused(name, unquote(program), unquote(why), 15_000))
+
+    unless program in ~w(exits_at_once.sh wraps_a_child.sh), do: @tag(:slow)
     test("#{program} later", %{name: name}, do: assert_passed_over(name, unquote(program), 15_000))
   end
 

@@ -46,10 +46,15 @@ defmodule Graphport.Faults.EnginesThatHangTest do
   end
 
   test "stopping an instance ends a program that ignores everything", %{name: name} do
-    script = start(name, ["ignores_everything.c"])
+    script = start(name, ["ignores_everything.c"], drain_timeout: 1)
+    ledger = Ledger.open(name)
+    Ledger.demand(ledger, "go")
     assert processes(script) == [os_pid(name)]
     :ok = stop_supervised({Graphport, name})
     assert processes(script) == []
+    Ledger.await(ledger)
+    Ledger.await(ledger, ["go"])
+    Ledger.assert_all(ledger, :shutting_down, ["go"])
   end
 
   defp assert_seen(name, program) do
