@@ -29,9 +29,9 @@ defmodule Graphport.HostilePrograms do
     {"over_max_frame.py", "1048577 bytes"},
     {"ready_twice.py", "ready twice"},
     {"faulty_batch.py", "pong"},
-    {"credits_more_than_sent.py", "credit"},
-    {"credits_less_than_before.py", "credit"},
-    {"credits_frames_only.py", "credit"},
+    {"credits_more_than_sent.py", "cannot have read"},
+    {"credits_less_than_before.py", "cannot have read"},
+    {"credits_frames_only.py", "cannot have read"},
     {"forks_and_exits.py", "left its pipe open"},
     {"closes_its_read_end.py", ""},
     {"closes_both_ends.py", ""}
