@@ -8,7 +8,7 @@ defmodule Graphport.Faults.DeathsAtMessagesTest do
   alias Graphport.{Error, Ledger}
 
   # All that PROTOCOL.md §3 and §4 list.
-  @said ~w(ready reply error demand_complete demand_error node_stream node_event credit log pong part)
+  @said ~w(ready reply error demand_complete demand_error node_stream node_event credit log degraded pong part)
   @heard ~w(hello open close demand_async cancel grant query ping credit part)
   # Met with while an engine starts and a session is loaded.
   @at_start ~w(before:ready amid:ready after:ready before:reply amid:reply after:reply on:hello on:open)
@@ -22,7 +22,7 @@ defmodule Graphport.Faults.DeathsAtMessagesTest do
     # Parts have a section of their own.
     assert Enum.sort(named.(to_engine) ++ ["part"]) == Enum.sort(@heard)
     assert Enum.sort(named.(from_engine) ++ ["part"]) == Enum.sort(@said)
-    assert length(@words) == 43
+    assert length(@words) == 46
   end
 
   for word <- @at_start do

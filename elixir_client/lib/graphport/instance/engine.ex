@@ -130,7 +130,7 @@ defmodule Graphport.Instance.Engine do
 
   def handle_info({:await, pid}, state), do: {:noreply, %{state | waiting: MapSet.put(state.waiting, pid)}}
 
-  def handle_info({:gone, epoch}, %{epoch: epoch, status: :up} = state),
+  def handle_info({:gone, epoch}, %{epoch: epoch, status: status} = state) when status in [:up, :draining],
     do: {:noreply, kill(state, "it ended, and a child of it has left its pipe open")}
 
   # The pipe's end follows, unless somebody the engine left behind holds it open.

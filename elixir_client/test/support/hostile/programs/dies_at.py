@@ -39,6 +39,8 @@ def go(demand):
         die()
     say("node_event", demand, "go", {"event": "started"})
     say("log", "info", "dies", "a line", {})
+    if NAME == "degraded":
+        say("degraded", {"stuck": 8, "reason": "as told"})
     for _ in range(4):
         say("node_stream", demand, "go", "p", "x" * 100_000)
     say("part", demand, 0, False, b"\x95")
