@@ -60,6 +60,18 @@ defmodule Graphport do
   for nobody; one process per engine only routes what comes back. An engine that dies or hangs is replaced, and its
   sessions are loaded into another one when they are next used. A caller that dies cancels its demands.
 
+  ## Other nodes
+
+  Sessions and demands may be sent to other nodes of a BEAM cluster, and `{name, node}` may stand for an instance of one:
+
+      {:ok, session} = Graphport.open({MyApp.Graphs, :"graphs@10.0.0.7"}, graph)
+
+  Everything is as at home: messages, options, errors, back-pressure. This library must be loaded on both nodes. The graph
+  and what is demanded travel through Erlang distribution, so give its buffer (`+zdbbl`) some MiB where values are large.
+  A network or a node that takes nothing stops only what goes there: callers have their deadlines, and the engine goes on
+  with everybody else's. When the connection ends, the engine cancels the demands that came from there, and a session
+  whose owner was there closes; who waited for an answer gets `:engine_down`.
+
   ## Values
 
   Strings are text and must be UTF-8; wrap other binaries in `bytes/1`. Atoms are written as text, other than `nil`,
@@ -68,13 +80,33 @@ defmodule Graphport do
   the same. Keys of maps that were atoms come back as strings; in Python `1`, `1.0` and `true` are one key.
   """
 
-  alias Graphport.{Bytes, Caller, Demand, DemandStream, Error, GraphSource, Instance, Options, Query, Session}
+  alias Graphport.{
+    Bytes,
+    Caller,
+    Demand,
+    DemandStream,
+    Error,
+    GraphSource,
+    Instance,
+    Options,
+    Query,
+    Remote,
+    Session
+  }
+
   alias Graphport.Instance.{Demands, Pool, SessionServer}
+
+  @typedoc "Name of an instance of this node, or of another one: the module must be loaded there too."
+  @type instance :: atom | {atom, node}
 
   @typedoc "Ports to values; for several nodes, node ids to maps of ports to values."
   @type outputs :: %{optional(String.t()) => term}
 
   @most_nodes 1_000
+
+  defguardp is_instance(name)
+            when is_atom(name) or
+                   (tuple_size(name) == 2 and is_atom(elem(name, 0)) and is_atom(elem(name, 1)))
 
   @doc """
   A child of a supervisor. The name is the id, so that one supervisor can have several.
@@ -121,20 +153,26 @@ defmodule Graphport do
 
   #{Options.docs(:open)}
   """
-  @spec open(atom, map | {:file, Path.t()} | {:json, String.t()}, keyword) ::
+  @spec open(instance, map | {:file, Path.t()} | {:json, String.t()}, keyword) ::
           {:ok, Session.t()} | {:error, Error.t()}
-  def open(name, graph, options \\ []) when is_atom(name) do
+  def open(name, graph, options \\ []) when is_instance(name) do
     options = Options.validate!(:open, options)
     owner = if options.owner == :caller, do: self(), else: options.owner
+    with {:ok, graph} <- GraphSource.load(graph), do: open(name, graph, owner, options)
+  end
 
-    with {:ok, graph} <- GraphSource.load(graph),
-         {:ok, instance} <- Instance.fetch(name) do
-      SessionServer.open(instance, graph, owner, options.name, options.timeout)
-    end
+  defp open({name, node}, graph, owner, options) when node == node(), do: open(name, graph, owner, options)
+
+  defp open({_name, _node} = there, graph, owner, options),
+    do: Remote.open(there, graph, owner, options.name, options.timeout)
+
+  defp open(name, graph, owner, options) do
+    with {:ok, instance} <- Instance.fetch(name),
+         do: SessionServer.open(instance, graph, owner, options.name, options.timeout)
   end
 
   @doc "Like `open/3`, but returns the session or raises the `Graphport.Error`."
-  @spec open!(atom, map | {:file, Path.t()} | {:json, String.t()}, keyword) :: Session.t()
+  @spec open!(instance, map | {:file, Path.t()} | {:json, String.t()}, keyword) :: Session.t()
   def open!(name, graph, options \\ []), do: name |> open(graph, options) |> unwrap!()
 
   @doc """
@@ -142,7 +180,11 @@ defmodule Graphport do
 
   One that is still being loaded is found too: what is demanded of it waits for that.
   """
-  @spec session(atom, term) :: {:ok, Session.t()} | {:error, Error.t()}
+  @spec session(instance, term) :: {:ok, Session.t()} | {:error, Error.t()}
+  def session(name, session_name)
+  def session({name, node}, session_name) when node == node(), do: session(name, session_name)
+  def session({_, _} = there, session_name), do: Remote.call(there, __MODULE__, :session, [session_name])
+
   def session(name, session_name) when is_atom(name) do
     with {:ok, instance} <- Instance.fetch(name), do: SessionServer.find(instance, session_name)
   end
@@ -151,7 +193,9 @@ defmodule Graphport do
   Closes a session. Its open demands end as `:cancelled`, its name is free. `:ok` also if it was closed already.
   """
   @spec close(Session.t()) :: :ok
-  def close(%Session{} = session), do: SessionServer.close(session)
+  def close(%Session{} = session) do
+    if Remote.pid?(session.pid), do: Remote.close(session), else: SessionServer.close(session)
+  end
 
   @doc """
   Demands the outputs of a node, or of several. The answer comes as messages, described above.
@@ -164,8 +208,15 @@ defmodule Graphport do
   #{Options.docs(:demand_async)}
   """
   @spec demand_async(Session.t(), Demand.target(), keyword) :: {:ok, Demand.t()} | {:error, Error.t()}
-  def demand_async(session, node, options \\ []),
-    do: Caller.demand_async(session!(session), target!(node), Options.validate!(:demand_async, options))
+  def demand_async(session, node, options \\ []) do
+    session = session!(session)
+    node = target!(node)
+    options = Options.validate!(:demand_async, options)
+
+    if Remote.pid?(session.pid) or Remote.pid?(options.to),
+      do: Remote.demand_async(session, node, options),
+      else: Caller.demand_async(session, node, options)
+  end
 
   @doc """
   Demands the outputs of a node, or of several, and waits for them.
@@ -180,8 +231,15 @@ defmodule Graphport do
   #{Options.docs(:demand)}
   """
   @spec demand(Session.t(), Demand.target(), keyword) :: {:ok, outputs} | {:error, Error.t()}
-  def demand(session, node, options \\ []),
-    do: Caller.demand(session!(session), target!(node), Options.validate!(:demand, options))
+  def demand(session, node, options \\ []) do
+    session = session!(session)
+    node = target!(node)
+    options = Options.validate!(:demand, options)
+
+    if Remote.pid?(session.pid),
+      do: Remote.demand(session, node, options),
+      else: Caller.demand(session, node, options)
+  end
 
   @doc "Like `demand/3`, but returns the outputs or raises the `Graphport.Error`."
   @spec demand!(Session.t(), Demand.target(), keyword) :: outputs
@@ -217,7 +275,9 @@ defmodule Graphport do
   `:ok` at once, also for a demand that has ended.
   """
   @spec cancel(Demand.t()) :: :ok
-  def cancel(%Demand{} = demand), do: Caller.cancel(demand)
+  def cancel(%Demand{session: session} = demand) do
+    if Remote.pid?(session.pid), do: Remote.cancel(demand), else: Caller.cancel(demand)
+  end
 
   @doc """
   Marks a binary as bytes: Python receives `bytes`, and not `str`. Bytes from Python are plain binaries.
@@ -237,8 +297,16 @@ defmodule Graphport do
 
   #{Options.docs(:nodes)}
   """
-  @spec nodes(atom, keyword) :: {:ok, [map]} | {:error, Error.t()}
-  def nodes(name, options \\ []) when is_atom(name), do: Query.nodes(name, Options.validate!(:nodes, options))
+  @spec nodes(instance, keyword) :: {:ok, [map]} | {:error, Error.t()}
+  def nodes(name, options \\ []) when is_instance(name) do
+    checked = Options.validate!(:nodes, options)
+
+    case name do
+      {name, node} when node == node() -> Query.nodes(name, checked)
+      {_name, _node} -> Remote.call(name, __MODULE__, :nodes, [options], checked.timeout)
+      name -> Query.nodes(name, checked)
+    end
+  end
 
   @doc """
   Facts about an instance, as they are now.
@@ -253,7 +321,13 @@ defmodule Graphport do
       * `:sessions` - how many are loaded; `:open_demands`;
       * `:unread_frames` and `:unread_bytes` - what it has not read yet.
   """
-  @spec info(atom) :: {:ok, map} | {:error, Error.t()}
+  @spec info(instance) :: {:ok, map} | {:error, Error.t()}
+  def info(name)
+  def info({name, node}) when node == node(), do: info(name)
+
+  def info({name, node} = there) when is_atom(name) and is_atom(node),
+    do: Remote.call(there, __MODULE__, :info, [])
+
   def info(name) when is_atom(name) do
     with {:ok, instance} <- Instance.fetch(name) do
       engines = Pool.facts(instance)

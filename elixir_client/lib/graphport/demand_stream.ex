@@ -8,8 +8,9 @@ defmodule Graphport.DemandStream do
   # in the end the engine and the consumer wait for each other.
   @moduledoc false
 
-  alias Graphport.{Caller, Demand, Error, Instance, Session}
+  alias Graphport.{Caller, Demand, Error, Instance, Remote, Session}
   alias Graphport.Port.Writer
+  alias Graphport.Remote.Relay
 
   # A grant that found no credit is tried again so soon, while nothing comes.
   @grant_again_ms 16
@@ -23,33 +24,47 @@ defmodule Graphport.DemandStream do
   def new(session, node, options),
     do: Stream.resource(fn -> start(session, node, options) end, &next/1, &finish/1)
 
-  # ports: the first streaming port seen of each node, or :all; owed: chunks taken from the mailbox, not yet granted;
+  # source: instance and id of the demand, or its relay; ports: the first streaming port seen of each node, or :all; owed: chunks taken from the mailbox, not yet granted;
   # batch: so many are granted at once; give_up_at: when the engine should long have said that the deadline passed;
   # done: the last message was taken.
   defp start(session, node, options) do
+    deadline = Writer.deadline(options.timeout)
+
+    {source, ref} =
+      if Remote.pid?(session.pid), do: there(session, node, options), else: here(session, node, options)
+
+    %{
+      source: source,
+      node: node,
+      ref: ref,
+      consumer: self(),
+      give_up_at: Writer.deadline(Caller.patience(deadline)),
+      elements: options.elements,
+      ports: if(options.stream == :all, do: :all, else: %{}),
+      owed: 0,
+      batch: max(div(options.window, 2), 1),
+      done: false
+    }
+  end
+
+  defp there(session, node, options) do
+    case Remote.stream(session, node, options) do
+      {:ok, relay, ref} -> {relay, ref}
+      {:error, error} -> raise error
+    end
+  end
+
+  defp here(session, node, options) do
     instance = unwrap!(Instance.fetch(session.instance))
     # The alias that messages come by, and the monitor of what would take the row away.
     ref = :erlang.monitor(:process, instance.table, alias: :demonitor)
-    deadline = Writer.deadline(options.timeout)
 
     case demand(instance, session, node, options, ref) do
       {:ok, id} ->
-        %{
-          instance: instance,
-          id: id,
-          node: node,
-          ref: ref,
-          consumer: self(),
-          give_up_at: Writer.deadline(Caller.patience(deadline)),
-          elements: options.elements,
-          ports: if(options.stream == :all, do: :all, else: %{}),
-          owed: 0,
-          batch: max(div(options.window, 2), 1),
-          done: false
-        }
+        {{instance, id}, ref}
 
       {:error, error} ->
-        forget(ref)
+        Remote.forget(ref)
         raise error
     end
   end
@@ -77,7 +92,7 @@ defmodule Graphport.DemandStream do
         taken(message, state)
 
       {:DOWN, ^ref, :process, _table, _reason} ->
-        raise Error.new(:engine_down, "the Graphport instance ended")
+        raise Error.new(:engine_down, "the Graphport instance, or the demand's relay, ended")
     after
       wait_ms(state) -> waited(state)
     end
@@ -86,13 +101,20 @@ defmodule Graphport.DemandStream do
   defp grant(%{owed: owed, batch: batch} = state) when owed < batch, do: state
 
   defp grant(state) do
-    case Caller.grant(state.instance, state.id, state.owed) do
+    case allow(state.source, state.owed) do
       :ok -> %{state | owed: 0}
       :overloaded -> state
     end
   rescue
     # The tables are gone: the monitor says so.
     ArgumentError -> %{state | owed: 0}
+  end
+
+  defp allow({instance, id}, n), do: Caller.grant(instance, id, n)
+
+  defp allow(relay, n) do
+    Relay.grant(relay, n)
+    :ok
   end
 
   # The chunks that would bring the next try may be the very ones that are not granted, so time must bring it.
@@ -134,28 +156,19 @@ defmodule Graphport.DemandStream do
 
   defp finish(state) do
     unless state.done, do: abandon(state)
-    if state.consumer == self(), do: forget(state.ref)
+    if state.consumer == self(), do: Remote.forget(state.ref)
   end
 
-  defp abandon(state) do
-    Caller.abandon(state.instance, state.id)
+  defp abandon(%{source: {instance, id}}) do
+    Caller.abandon(instance, id)
   rescue
     # The instance has stopped, and the demand with it.
     ArgumentError -> :gone
   end
 
-  # After the demonitor nothing comes by the alias; what had come is dropped.
-  defp forget(ref) do
-    Process.demonitor(ref, [:flush])
-    flush(ref)
-  end
-
-  defp flush(ref) do
-    receive do
-      {^ref, _message} -> flush(ref)
-    after
-      0 -> :ok
-    end
+  defp abandon(%{source: relay}) do
+    Relay.stop(relay)
+    :ok
   end
 
   defp unwrap!({:ok, value}), do: value
