@@ -126,7 +126,8 @@ defmodule Graphport.Remote do
   @doc "Closes a session of another node."
   @spec close(Session.t()) :: :ok
   def close(session) do
-    _ = Aside.run(fn -> SessionServer.close(session) end, @call_timeout_ms)
+    node = node(session.pid)
+    _ = at(node, @call_timeout_ms, fn -> Errand.send_to(node, :call, [SessionServer, :close, [session]]) end)
     :ok
   end
 

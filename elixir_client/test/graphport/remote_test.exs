@@ -4,6 +4,7 @@ defmodule Graphport.RemoteTest do
   use Graphport.Case, async: true
 
   alias Graphport.{Demand, Error, Peers, Session}
+  alias Graphport.Remote.{Proxy, Relay}
 
   setup_all do
     {:ok, peer: Peers.start()}
@@ -43,11 +44,13 @@ defmodule Graphport.RemoteTest do
   defp rest(_ref, {last, _node, _value}) when last in [:demand_complete, :demand_error], do: []
   defp rest(ref, _message), do: collect(ref)
 
-  defp nothing_left(there) do
+  defp nothing_left({_name, peer} = there) do
     assert mailbox() == []
     assert Process.info(self(), :monitors) == {:monitors, []}
     assert Process.info(self(), :links) |> elem(1) |> Enum.filter(&(is_pid(&1) and node(&1) != node())) == []
     eventually(fn -> match?({:ok, %{open_demands: 0}}, Graphport.info(there)) end)
+
+    eventually(fn -> Peers.leading(Proxy, peer, node()) == [] and Peers.leading(Relay, node(), peer) == [] end)
   end
 
   describe "as at home" do

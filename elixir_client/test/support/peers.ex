@@ -8,25 +8,33 @@ defmodule Graphport.Peers do
 
   @host "127.0.0.1"
 
-  @doc "Starts a node that ends with the calling process. Returns its control process, name and OS process id."
-  def start(vm_args \\ []) do
+  @doc """
+  Starts a node, of that name before the `@`, which ends with the test, or with this BEAM. Returns its control process,
+  name and OS process id. It is hidden, so that what one test does to its node is nothing to those of other tests.
+  """
+  def start(name \\ nil) do
     :ok = distribute()
     paths = Enum.flat_map(:code.get_path(), &['-pa', &1])
 
     options = %{
-      name: :peer.random_name(),
+      name: name || :peer.random_name(),
       host: to_charlist(@host),
       longnames: true,
       connection: :standard_io,
-      args: paths ++ ['-setcookie', Atom.to_charlist(Node.get_cookie()) | Enum.map(vm_args, &to_charlist/1)],
+      args: paths ++ ['-hidden', '-setcookie', Atom.to_charlist(Node.get_cookie())],
       wait_boot: 60_000
     }
 
-    {:ok, control, node} = :peer.start_link(options)
+    {:ok, control, node} = :peer.start(options)
     {:ok, _applications} = call(control, :application, :ensure_all_started, [:logger])
     {:ok, _applications} = call(control, :application, :ensure_all_started, [:elixir])
-    %{control: control, node: node, os_pid: control |> call(System, :pid, []) |> String.to_integer()}
+    os_pid = control |> call(System, :pid, []) |> String.to_integer()
+    ExUnit.Callbacks.on_exit(fn -> kill(os_pid) end)
+    %{control: control, node: node, os_pid: os_pid}
   end
+
+  # Also one that is stopped by a signal.
+  defp kill(os_pid), do: System.cmd("/bin/sh", ["-c", "kill -KILL $0 2>/dev/null", Integer.to_string(os_pid)])
 
   @doc "Calls a function there, through its standard input."
   def call(control, module, function, args) when is_pid(control),
@@ -84,6 +92,32 @@ defmodule Graphport.Peers do
 
       send(reply_to, {:end, self()})
     end)
+  end
+
+  @doc "Opens a session of an instance elsewhere, owned by a process there that lives on."
+  def open(peer, instance, graph), do: call(peer, __MODULE__, :run_open, [instance, graph])
+
+  @doc false
+  def run_open(instance, graph), do: Graphport.open(instance, graph, owner: run_idle())
+
+  @doc "The relays, or proxies, of a node that lead to another one."
+  def leading(module, from, to), do: :erpc.call(from, __MODULE__, :run_leading, [module, to], 10_000)
+
+  @doc false
+  def run_leading(module, to) do
+    for pid <- Process.list(),
+        {:initial_call, {^module, :run, _arity}} <- [Process.info(pid, :initial_call)],
+        {:links, links} <- [Process.info(pid, :links)],
+        Enum.any?(links, &(node(&1) == to)),
+        do: pid
+  end
+
+  @doc "How many messages wait for a process of any node."
+  def queue(pid) do
+    case :erpc.call(node(pid), Process, :info, [pid, :message_queue_len], 10_000) do
+      {:message_queue_len, length} -> length
+      nil -> 0
+    end
   end
 
   @doc "Starts a process there that only receives."

@@ -26,14 +26,12 @@ defmodule Graphport.Remote.Proxy do
     end
   end
 
-  @doc "Whether a handle is of this life of the node: numbers in a handle of an earlier one may mean another's now."
+  @doc """
+  Whether a session's process runs on this node. The numbers in a handle of an earlier life of the node may be those of
+  another session, or demand, by now.
+  """
   @spec ours?(Session.t()) :: boolean
-  def ours?(%Session{pid: pid}) do
-    _ = Process.alive?(pid)
-    true
-  rescue
-    ArgumentError -> false
-  end
+  def ours?(%Session{pid: pid}), do: node(pid) == node() and Process.alive?(pid)
 
   defp instance(session) do
     if ours?(session),
