@@ -60,6 +60,11 @@ defmodule Graphport.Faults.RemoteStallTest do
       for pid <- here(Proxy) ++ here(Relay), do: assert(queue(pid) <= 64)
     end
 
+    # An owner there, who cannot even be monitored now, keeps nobody else from opening.
+    assert {:error, %Error{code: :deadline_exceeded}} =
+             Graphport.open(name, %{}, owner: hd(receivers), timeout: 50)
+
+    assert {:ok, _session} = Graphport.open(name, %{})
     suspended = [suspended | suspended()]
     refute owner(name) in suspended
     refute self() in suspended

@@ -111,13 +111,11 @@ defmodule Graphport.Instance.SessionServer do
   def init(%{name: name} = args) do
     case name == nil or Registry.register(args.instance.registry, name, args.id) do
       {:error, {:already_registered, _pid}} -> :ignore
-      _registered -> {:ok, start(args)}
+      _registered -> {:ok, start(args), {:continue, :watch_owner}}
     end
   end
 
   defp start(args) do
-    if args.owner != :none, do: Process.monitor(args.owner)
-
     # request: {id, wire session, epoch, port, credit} of the `open` under way; waiting: who asked for the route;
     # closing: who waits for the answer to `close`, if it was sent; deaths: engines that ended, one after the other,
     # while loading it; place: the epoch of the engine that counts it.
@@ -130,6 +128,13 @@ defmodule Graphport.Instance.SessionServer do
       awaiting: false,
       deaths: 0
     })
+  end
+
+  # Not in `init/1`, where the supervisor of all sessions waits: the owner may be on a node whose connection takes nothing.
+  @impl GenServer
+  def handle_continue(:watch_owner, state) do
+    if state.owner != :none, do: Process.monitor(state.owner)
+    {:noreply, state}
   end
 
   # Being closed: a late caller must not bring the route back, a second one only waits with the first.
