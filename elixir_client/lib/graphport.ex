@@ -62,15 +62,19 @@ defmodule Graphport do
 
   ## Other nodes
 
-  Sessions and demands may be sent to other nodes of a BEAM cluster, and `{name, node}` may stand for an instance of one:
+  Sessions and demands may be sent to other nodes of a BEAM cluster, and `{name, node}` names an instance of one:
 
       {:ok, session} = Graphport.open({MyApp.Graphs, :"graphs@10.0.0.7"}, graph)
+      {:ok, outputs} = Graphport.demand(session, "answer")
 
-  Everything is as at home: messages, options, errors, back-pressure. This library must be loaded on both nodes. The graph
-  and what is demanded travel through Erlang distribution, so give its buffer (`+zdbbl`) some MiB where values are large.
-  A network or a node that takes nothing stops only what goes there: callers have their deadlines, and the engine goes on
-  with everybody else's. When the connection ends, the engine cancels the demands that came from there, and a session
-  whose owner was there closes; who waited for an answer gets `:engine_down`.
+  Messages, options, errors and back-pressure are as at home; the receiver, `to:`, may be a process of any node. This
+  library must be loaded on both nodes, in the same version. Every demand goes through a process on each side. A node, or
+  a network, that takes nothing keeps only those waiting who talk to it, until their deadline; without one, until the
+  connection is given up (`:net_kernel`'s tick: a minute).
+
+  When the connection ends, demands that came over it are cancelled, and sessions whose owner was behind it close.
+  Whoever waits for an answer gets `:engine_down`. A demand ends with the node it was made on, also if it is `to:` a
+  process of another one.
 
   ## Values
 

@@ -3,9 +3,9 @@ defmodule Graphport.Demand do
   A demand under way: what `Graphport.demand_async/3` returns, and what `Graphport.cancel/1` takes.
 
   A plain value without any resource in it: keep it in a state, send it to another process, compare it. Any process may
-  cancel with it. It does not keep the demand alive, and there is nothing to close.
+  cancel with it, on any BEAM node. It does not keep the demand alive, and there is nothing to close.
 
-    * `:ref` - integer, unique in this BEAM node's life; the tag of the demand's messages with `tag: true`.
+    * `:ref` - integer, unique in the life of the engine's BEAM node; the tag of the demand's messages with `tag: true`.
     * `:node` - what was demanded: a node id, a list of them, or `"*"`.
     * `:session` - the `Graphport.Session` it was made in.
   """

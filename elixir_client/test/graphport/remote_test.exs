@@ -195,6 +195,34 @@ defmodule Graphport.RemoteTest do
       nothing_left(there)
     end
 
+    test "the end of a caller that waits, or reads, cancels the demand", %{session: session, there: there} do
+      waits = fn -> Graphport.demand(session, "silent") end
+      reads = fn -> session |> Graphport.stream("count:1000000") |> Enum.each(&hold/1) end
+
+      for work <- [waits, reads] do
+        caller = spawn(work)
+        eventually(fn -> match?({:ok, %{open_demands: 1}}, Graphport.info(there)) end)
+        Process.exit(caller, :kill)
+        eventually(fn -> match?({:ok, %{open_demands: 0}}, Graphport.info(there)) end)
+      end
+
+      assert {:ok, %{"ids" => [_, _]}} = Graphport.demand(session, "cancels:2")
+      nothing_left(there)
+    end
+
+    defp hold("0"), do: receive(do: (:never -> :ok))
+
+    test "an instance that stops there says so", %{session: session, there: {name, peer}} do
+      {:ok, _demand} = Graphport.demand_async(session, "silent")
+      waits = Task.async(fn -> Graphport.demand(session, "silent") end)
+      eventually(fn -> match?({:ok, %{open_demands: 2}}, Graphport.info({name, peer})) end)
+      :ok = :erpc.call(peer, Supervisor, :stop, [name])
+      assert_receive {:demand_error, "silent", %Error{code: :shutting_down}}, 5_000
+      assert {:error, %Error{code: :shutting_down, node_id: "silent"}} = Task.await(waits)
+      assert {:error, %Error{code: :unknown_session}} = Graphport.demand(session, "echo")
+      assert {:error, %Error{code: :unknown_instance}} = Graphport.info({name, peer})
+    end
+
     test "wrong arguments raise in the caller", %{session: session} do
       for demand <- [&Graphport.demand/3, &Graphport.demand_async/3, &Graphport.stream/3] do
         assert_raise ArgumentError, ~r/unknown option/, fn -> demand.(session, "a", sream: 1) end
