@@ -75,7 +75,8 @@ defmodule Graphport.Options do
       @stream,
       {:events, :boolean, false, "Send `{:node_event, node, event}` too."},
       @fresh,
-      {:to, :to, :caller, "The process that receives the messages. When it ends, the demand is cancelled."},
+      {:to, :to, :caller,
+       "The process that receives the messages, on whatever node. When it ends, the demand is cancelled."},
       {:tag, :term, nil,
        "Every message comes as `{:graphport, tag, message}`; `true` makes the demand's `ref` the tag, `nil` sends " <>
          "the messages as they are."}

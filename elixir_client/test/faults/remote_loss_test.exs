@@ -20,13 +20,15 @@ defmodule Graphport.Faults.RemoteLossTest do
       {:ok, theirs} = Peers.open(peer, {name, node()}, %{})
       assert {:ok, %{open_sessions: 2}} = Graphport.info(name)
 
-      for session <- [home, theirs] do
-        actor = Peers.act(peer, self(), :demand_async, [session, "silent", []])
-        assert_receive {:returned, ^actor, {:ok, %Demand{}}}, 5_000
-        _waits = Peers.act(peer, self(), :demand, [session, "silent", [timeout: :infinity]])
-        reader = Peers.read(peer, self(), session, "count:1000000", window: 4)
-        assert_receive {:chunk, ^reader, "0"}, 5_000
-      end
+      callers =
+        for session <- [home, theirs] do
+          receives = Peers.act(peer, self(), :demand_async, [session, "silent", []])
+          assert_receive {:returned, ^receives, {:ok, %Demand{}}}, 5_000
+          waits = Peers.act(peer, self(), :demand, [session, "silent", [timeout: :infinity]])
+          reader = Peers.read(peer, self(), session, "count:1000000", window: 4)
+          assert_receive {:chunk, ^reader, "0"}, 5_000
+          {receives, waits}
+        end
 
       # A receiver there, of a demand that was made here.
       {:ok, %Demand{}} = Graphport.demand_async(home, "silent", to: Peers.idle(peer))
@@ -38,7 +40,18 @@ defmodule Graphport.Faults.RemoteLossTest do
       nothing_left(name, peer)
       eventually(fn -> match?({:ok, %{open_sessions: 1}}, Graphport.info(name)) end)
       assert {:ok, %{}} = Graphport.demand(home, "echo")
+      if unquote(end_node) == :disconnect, do: told_once(callers)
     end
+  end
+
+  # They live, and tell over a new connection.
+  defp told_once(callers) do
+    for {receives, waits} <- callers do
+      assert_receive {:came, ^receives, {:demand_error, "silent", %Error{code: :engine_down}}}, 5_000
+      assert_receive {:returned, ^waits, {:error, %Error{code: :engine_down, node_id: "silent"}}}, 5_000
+    end
+
+    assert mailbox() == []
   end
 
   defp end_node(:kill, peer), do: signal(peer.os_pid, "KILL")

@@ -10,15 +10,18 @@ defmodule Graphport.RemoteTest do
     {:ok, peer: Peers.start()}
   end
 
-  # The same graph and scripted engine, at home and on the other node.
   setup %{name: name, peer: peer} do
-    start_peer(name)
     :ok = Peers.start_instance(peer, peer_options(name))
     there = {name, peer.node}
-    {:ok, home} = Graphport.open(name, %{})
     {:ok, session} = Graphport.open(there, %{})
     assert node(session.pid) == peer.node
-    {:ok, home: home, session: session, there: there}
+    {:ok, session: session, there: there}
+  end
+
+  # The same graph and scripted engine at home.
+  defp home(name) do
+    {:ok, home} = name |> start_peer() |> Graphport.open(%{})
+    home
   end
 
   # What a demand brings, up to its last message.
@@ -54,7 +57,9 @@ defmodule Graphport.RemoteTest do
   end
 
   describe "as at home" do
-    test "messages, in order, of every kind of demand", %{home: home, session: session, there: there} do
+    test "messages, in order, of every kind of demand", %{session: session, there: there, name: name} do
+      home = home(name)
+
       for {node, options} <- [
             {"stream", []},
             {"stream", [stream: :all]},
@@ -79,7 +84,9 @@ defmodule Graphport.RemoteTest do
       nothing_left(there)
     end
 
-    test "answers and errors of demand/3", %{home: home, session: session, there: there} do
+    test "answers and errors of demand/3", %{session: session, there: there, name: name} do
+      home = home(name)
+
       for {node, options} <- [
             {"big:10", []},
             {"stream", []},
@@ -104,7 +111,9 @@ defmodule Graphport.RemoteTest do
     defp map(%{"options" => options}), do: Map.drop(options, ["deadline_ms"])
     defp map(value), do: %{value: value}
 
-    test "streams, whole and cut short", %{home: home, session: session, there: there} do
+    test "streams, whole and cut short", %{session: session, there: there, name: name} do
+      home = home(name)
+
       for {node, options} <- [
             {"count:500", []},
             {"count:20", [window: 1]},
@@ -242,6 +251,7 @@ defmodule Graphport.RemoteTest do
 
   describe "{name, node}" do
     test "stands for the instance, also on this node", %{there: there, name: name, peer: peer} do
+      start_peer(name)
       assert {:ok, %{status: :up, engines: [%{os_pid: os_pid}]}} = Graphport.info(there)
       assert os_pid != os_pid(name)
       assert {:ok, [%{"what" => "nodes", "args" => %{"type" => "t"}}]} = Graphport.nodes(there, type: "t")
@@ -304,7 +314,8 @@ defmodule Graphport.RemoteTest do
   end
 
   test "to: a process of another node gets the messages of a session at home", context do
-    %{home: home, peer: peer, name: name} = context
+    %{peer: peer, name: name} = context
+    home = home(name)
     actor = Peers.act(peer, self(), :info, [{name, node()}])
     assert_receive {:returned, ^actor, {:ok, %{status: :up}}}, 5_000
     {:ok, _demand} = Graphport.demand_async(home, "stream", to: actor, tag: "t")
