@@ -55,6 +55,8 @@ def to_engine_taken(table: Any, bytes_type: type) -> None:
         ("demand_async of all sinks", ["demand_async", 1, 2, "*", {}]),
         ("demand_async of two nodes", ["demand_async", 1, 2, ["n", "m"], {}]),
         ("grant", ["grant", 1, 16]),
+        ("hold", ["hold", 1, True]),
+        ("hold no longer", ["hold", TOP, False]),
         ("query nodes", ["query", 1, "nodes", {}]),
         ("query health", ["query", 1, "health", {}]),
         ("query of the future", ["query", 1, "weather", {"where": "here"}]),
@@ -124,6 +126,8 @@ def to_engine_refused_small(table: Any, bytes_type: type) -> None:
     rows: list[tuple[str, Any]] = [
         ("grant of nothing", ["grant", 1, 0]),
         ("grant without a number", ["grant", 1]),
+        ("hold of a number", ["hold", 1, 1]),
+        ("hold without its state", ["hold", 1]),
         ("query of an integer", ["query", 1, 2, {}]),
         ("query with a list of arguments", ["query", 1, "nodes", []]),
         ("part of text", ["part", 1, 0, True, "x"]),

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from graphport.core.errors import GraphportError
 
     Target = str | list[str]
 
 
+# Characters of one piece of a text that is sent again: at most 64 KiB of UTF-8.
+REPLAY_CHARACTERS: Final = 16_384
+
+
 class PlainAnswers:
-    """For sinks that gain nothing by making answers ready, and that nobody watches."""
+    """For sinks that gain nothing by making answers ready, that keep nothing back, and that nobody watches."""
 
     def degraded(self, stuck: int, reason: str) -> None:
         """See `DemandSink.degraded`. The log says it too."""
@@ -23,12 +29,33 @@ class PlainAnswers:
         """Never called, for nothing is prepared."""
         raise NotImplementedError
 
+    def chunk(self, demand: int, node: str, port: str, chunk: Any) -> bool:
+        """See `DemandSink.chunk`."""
+        raise NotImplementedError
+
+    def replay(self, demand: int, node: str, chunks: Sequence[tuple[str, Any]]) -> None:
+        """See `DemandSink.replay`. All of it is sent at once."""
+        for port, chunk in chunks:
+            if chunk.__class__ is str:
+                for start in range(0, len(chunk), REPLAY_CHARACTERS):
+                    self.chunk(demand, node, port, chunk[start : start + REPLAY_CHARACTERS])
+            else:
+                self.chunk(demand, node, port, chunk)
+
+    def holds(self, _demand: int) -> bool:
+        """See `DemandSink.holds`."""
+        return False
+
+    def ends_by(self, demand: int, node: Target, when: float, error: GraphportError) -> None:
+        """Never called, for nothing is held."""
+        raise NotImplementedError
+
 
 class DemandSink(Protocol):
     """Takes what demands produce. Every method runs on the event loop's thread and must not block.
 
-    For one demand the evaluator calls `chunk` and `event` any number of times, then exactly one of `complete` and
-    `fail`, then nothing. `complete` and `fail` name what was demanded: a node, several, or `"*"`.
+    For one demand the evaluator calls `chunk`, `replay` and `event` any number of times, then exactly one of `complete`
+    and `fail`, then at most `ends_by`. `complete` and `fail` name what was demanded: a node, several, or `"*"`.
     """
 
     def complete(self, demand: int, node: Target, outputs: dict[str, Any], meta: dict[str, Any]) -> None:
@@ -58,6 +85,31 @@ class DemandSink(Protocol):
 
         Raises:
             WireError: `unencodable_value` if the chunk has no form on the wire; it was not sent.
+        """
+
+    def replay(self, demand: int, node: str, chunks: Sequence[tuple[str, Any]]) -> None:
+        """A stream that was kept with a cached result, joined, is sent again, as fast as the receiver takes it.
+
+        Args:
+            demand: who receives it.
+            node: whose it was.
+            chunks: `(port, chunk)` in order. They are kept until they are sent, and must not change.
+
+        Raises:
+            WireError: as `chunk` does; nothing was sent.
+        """
+
+    def holds(self, demand: int) -> bool:
+        """Whether the last message of a demand, or a part of it, still waits to be sent."""
+
+    def ends_by(self, demand: int, node: Target, when: float, error: GraphportError) -> None:
+        """If the last message of a demand, which `holds`, still waits at the deadline, it is `error` instead.
+
+        Args:
+            demand: its number.
+            node: what was demanded.
+            when: by the event loop's clock.
+            error: what to answer then. What waits of the demand is dropped.
         """
 
     def event(self, demand: int, node: str, event: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from graphport.demand.flight import Flight
 from graphport.demand.memo import Memo
 from graphport.demand.outputs import failure
 from graphport.demand.ready_queue import TURN_S, ReadyQueue
-from graphport.demand.run import Run
+from graphport.demand.run import Run, overdue
 from graphport.demand.session import Session
 from graphport.demand.stuck import StuckWork
 from graphport.demand.threads import NodeThreads
@@ -66,6 +66,7 @@ class Evaluator:
         self.flights: dict[bytes, Flight] = {}
         self.runs: dict[int, Run] = {}
         self.started = 0
+        self.remembered_bytes = 0  # of what nodes under way have streamed
         self.sessions: dict[int, Session] = {}
         self.stats: dict[str, TypeStats] = {}
         self.catalogue = catalogue
@@ -163,7 +164,7 @@ class Evaluator:
         elif (
             plan.keys is not None
             and not (given or events)
-            and self._answer_at_once(demand, session, plan, stream, received)
+            and self._answer_at_once(demand, session, plan, stream, received, deadline_ms)
         ):
             return
         run = Run(self, session, plan, demand, node, inputs=given, stream=stream, events=events, received=received)
@@ -173,7 +174,15 @@ class Evaluator:
         if run.ready and not run.closed:
             self._ready.add(run)
 
-    def _answer_at_once(self, demand: int, session: Session, plan: Plan, stream: object, received: float) -> bool:
+    def _answer_at_once(
+        self,
+        demand: int,
+        session: Session,
+        plan: Plan,
+        stream: object,
+        received: float,
+        deadline_ms: int | None,
+    ) -> bool:
         """Answer from the cache, without a run, where the key is known from an earlier demand."""
         target = plan.nodes[-1]
         if plan.keys_generation != session.generation or target.gate or (stream and plan.streaming):
@@ -188,6 +197,8 @@ class Evaluator:
             if prepared is None:
                 meta["us"] = int((perf_counter() - received) * 1e6)
                 self.sink.complete(demand, target.id, outputs, meta)
+                if deadline_ms is not None and self.sink.holds(demand):
+                    self.sink.ends_by(demand, target.id, self.loop.time() + deadline_ms / 1000, overdue(deadline_ms))
                 return True
             answer = plan.answer = (outputs, prepared)
         self.sink.complete_prepared(demand, answer[1], int((perf_counter() - received) * 1e6))

@@ -23,10 +23,13 @@ if TYPE_CHECKING:
     from graphport.demand.run import Run
     from graphport.graph.compile import CompiledNode
 
-# What a node streams is remembered, for those who join and for the cache, up to so many bytes.
+# What a node streams is remembered, for those who join and for the cache, up to so many bytes; and what all nodes under
+# way have streamed, up to so many together, of which everyone has a little.
 _REMEMBERED_BYTES: Final = 67_108_864
-# Characters of one replayed piece: at most 64 KiB of UTF-8.
-REPLAY_CHARACTERS: Final = 16_384
+_ALL_REMEMBERED_BYTES: Final = 134_217_728
+_OWN_SHARE_BYTES: Final = 1_048_576
+# Pieces of text are joined to pieces of at least so many characters, which whoever receives them shares.
+_PIECE_CHARACTERS: Final = 65_536
 
 
 class Suspended:
@@ -107,7 +110,8 @@ class Flight:
         self.waiters.append((run, place))
         run.flights.append(self)
         if self._chunks:
-            replay(run, place, self._chunks)
+            self._chunks = joined(self._chunks)
+            run.replay(place, self._chunks.copy())
 
     def leave(self, run: Run) -> None:
         """Stop waiting. The last to leave cancels the execution."""
@@ -166,11 +170,21 @@ class Flight:
         if self._chunks is None:
             self._chunks = []
         self._chunks.append((port, chunk))
-        self._chunks_bytes += size_of(chunk)
-        if self._chunks_bytes > _REMEMBERED_BYTES:
+        size = size_of(chunk)
+        self._chunks_bytes += size
+        self._evaluator.remembered_bytes += size
+        if self._chunks_bytes > _REMEMBERED_BYTES or (
+            self._chunks_bytes > _OWN_SHARE_BYTES and self._evaluator.remembered_bytes > _ALL_REMEMBERED_BYTES
+        ):
             # From here on nobody can be given the whole, so nobody joins, and the result is not kept.
-            self.store, self._chunks = False, None
+            self.store = False
+            self._forget_chunks()
             self._evaluator.land(self)
+
+    def _forget_chunks(self) -> None:
+        self._chunks = None
+        self._evaluator.remembered_bytes -= self._chunks_bytes
+        self._chunks_bytes = 0
 
     def call(self, inputs: dict[str, Any]) -> Callable[[], None]:
         """Run a `thread` node on the calling thread; returns what delivers the result, to be called on the loop."""
@@ -235,7 +249,7 @@ class Flight:
 
     def _end(self) -> None:
         self.over = True
-        self._chunks = None  # the node's context may keep the flight alive for long
+        self._forget_chunks()  # the node's context may keep the flight alive for long
         self._evaluator.land(self)
         if self._timer is not None:
             self._timer.cancel()
@@ -251,27 +265,20 @@ class Flight:
 
 
 def joined(chunks: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
-    """Chunks with neighbouring text of one port joined."""
+    """Chunks with neighbouring text of one port joined, to pieces of `_PIECE_CHARACTERS` or a little more."""
     result: list[tuple[str, Any]] = []
     texts: list[str] = []
+    characters = 0
     for port, chunk in chunks:
-        if chunk.__class__ is str and texts and result[-1][0] == port:
+        if chunk.__class__ is str and texts and result[-1][0] == port and characters < _PIECE_CHARACTERS:
             texts.append(chunk)
+            characters += len(chunk)
             continue
         if texts:
             result[-1] = (result[-1][0], "".join(texts))
-        texts = [chunk] if chunk.__class__ is str else []
+        is_text = chunk.__class__ is str
+        texts, characters = ([chunk], len(chunk)) if is_text else ([], 0)
         result.append((port, chunk))
     if texts:
         result[-1] = (result[-1][0], "".join(texts))
     return result
-
-
-def replay(run: Run, place: int, chunks: list[tuple[str, Any]]) -> None:
-    """Give recorded chunks to a run, text in pieces of at most 64 KiB."""
-    for port, chunk in joined(chunks):
-        if chunk.__class__ is str:
-            for start in range(0, len(chunk), REPLAY_CHARACTERS):
-                run.chunk(place, port, chunk[start : start + REPLAY_CHARACTERS])
-        else:
-            run.chunk(place, port, chunk)

@@ -164,7 +164,7 @@ class Needs:
             outputs = self._memo.get(key)
             if outputs is not None:
                 self._found(place, outputs)
-                run.replay(place)
+                run.replay_kept(place)
                 return
         run.ready.append(place)
 

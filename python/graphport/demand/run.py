@@ -10,10 +10,10 @@ from collections import deque
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
-from graphport.core.errors import DemandStopped, NodeError
+from graphport.core.errors import DemandStopped, GraphportError, NodeError
 from graphport.demand import keys as node_keys
 from graphport.demand.context import LoopContext
-from graphport.demand.flight import Flight, Suspended, replay
+from graphport.demand.flight import Flight, Suspended
 from graphport.demand.needs import SKIPPED, Needs, scan
 from graphport.demand.outputs import checked, failure
 from graphport.graph.compile import ASYNC, INLINE
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from graphport.contracts.sink import Target
-    from graphport.core.errors import GraphportError
     from graphport.demand.evaluator import Evaluator
     from graphport.demand.memo import Outputs
     from graphport.demand.session import Session
@@ -121,7 +120,8 @@ class Run:
         """Find out what is needed; afterwards the run is answered, or ready, or waits for flights."""
         self._deadline_ms = deadline_ms
         if deadline_ms is not None:
-            self._timer = self._evaluator.loop.call_later(deadline_ms / 1000, self._expire, deadline_ms)
+            self._deadline_ms = deadline_ms
+            self._timer = self._evaluator.loop.call_later(deadline_ms / 1000, self._expire)
         # While no demand but this is open, and none has come since, nobody else can compute what this one needs.
         self._alone = self._evaluator.started if len(self._evaluator.runs) == 1 else -1
         plan, memo = self.plan, self._evaluator.memo
@@ -140,11 +140,8 @@ class Run:
         self.seeds = {place: self.session.seed(plan.nodes[place].id) for place in plan.seeded}
         self.keys, self.once = node_keys.derive(plan, self.session, self.seeds, self.inputs, self.edges)
         self.results: list[Outputs | None] = [None] * len(plan.nodes)
-        if self._stream:
-            # These may not be reached again; what they sent when they ran is wanted all the same.
-            for place in plan.streaming:
-                if self.keys[place] is not None:
-                    self.replay(place)
+        if self._stream and not self._replay_known():
+            return
         if plan.lazy or self.inputs:
             self._needs = Needs(self, memo)
             self._needs.want_target()
@@ -245,7 +242,7 @@ class Run:
         outputs = self._evaluator.memo.get(self.keys[place])  # type: ignore[arg-type]
         if outputs is None:
             return False
-        self.replay(place)
+        self.replay_kept(place)
         self._advance(place, outputs, known=True)
         return True
 
@@ -354,17 +351,32 @@ class Run:
             return False
         return self._evaluator.sink.chunk(self.demand, self.plan.nodes[place].id, port, chunk)
 
-    def replay(self, place: int) -> None:
-        """Pass on what a node streamed when its cached result was made."""
-        if self.listens(place):
+    def replay(self, place: int, chunks: list[tuple[str, Any]]) -> None:
+        """Pass on what a node has streamed already, if the demand listens to that node."""
+        if not self.closed and self.listens(place):
+            self._evaluator.sink.replay(self.demand, self.plan.nodes[place].id, chunks)
+
+    def replay_kept(self, place: int) -> None:
+        """Pass on what a node streamed when its cached result was made. That may fail the run."""
+        if self._stream:
             chunks = self._evaluator.memo.chunks(self.keys[place])  # type: ignore[arg-type]
             if chunks:
-                replay(self, place, chunks)
+                try:
+                    self.replay(place, chunks)
+                except GraphportError as error:  # no demand had wanted these chunks before
+                    self.fail(failure(self.plan.nodes[place], error))
 
     def listens(self, place: int) -> bool:
         """Whether the demand wants the chunks of a node."""
         stream = self._stream
         return stream is True or (stream is not False and self.plan.nodes[place].id in stream)
+
+    def _replay_known(self) -> bool:
+        """Nodes may not be reached again; what they sent when they ran is wanted all the same. False if it fails."""
+        for place in self.plan.streaming:
+            if self.keys[place] is not None:
+                self.replay_kept(place)
+        return not self.closed
 
     # Events
 
@@ -397,6 +409,8 @@ class Run:
     # Ending
 
     def _finish(self, *, cached: bool) -> None:
+        if self.closed:
+            return
         targets = self.plan.targets
         ran = self.ran
         if targets is None:
@@ -418,6 +432,8 @@ class Run:
             meta["stuck"] = len(self._evaluator.stuck.flights)
         self.close()
         self._evaluator.sink.complete(self.demand, self._asked, outputs, meta)
+        if self._timer is not None and self._evaluator.sink.holds(self.demand):
+            self._end_by(overdue(self._deadline_ms))
 
     def _outputs_of(self, place: int) -> Outputs:
         """What a target is answered with: of a gate both branches, null for the dead one."""
@@ -434,9 +450,15 @@ class Run:
             self._evaluator.sink.event(self.demand, error.node_id, event)
         self.close()
         self._evaluator.sink.fail(self.demand, self._asked, error)
+        if self._timer is not None and self._evaluator.sink.holds(self.demand):
+            self._end_by(error)
 
-    def _expire(self, deadline_ms: int) -> None:
-        self.fail(DemandStopped(f"the deadline of {deadline_ms} ms passed", code="deadline_exceeded"))
+    def _end_by(self, error: GraphportError) -> None:
+        """The last message waits to be sent, and the deadline still holds."""
+        self._evaluator.sink.ends_by(self.demand, self._asked, self._timer.when(), error)  # type: ignore[union-attr]
+
+    def _expire(self) -> None:
+        self.fail(overdue(self._deadline_ms))
 
     def close(self) -> None:
         """Emit nothing more, and let go of everything."""
@@ -448,3 +470,8 @@ class Run:
         flights, self.flights = self.flights, []
         for flight in flights:
             flight.leave(self)
+
+
+def overdue(deadline_ms: int) -> DemandStopped:
+    """What a demand is answered when its deadline has passed."""
+    return DemandStopped(f"the deadline of {deadline_ms} ms passed", code="deadline_exceeded")

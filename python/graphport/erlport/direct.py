@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphport.contracts.sink import PlainAnswers
 from graphport.core.errors import GraphportError, InternalError, LookupFailed, WireError
+from graphport.server.faults import fault
 from graphport.server.handover import SendingThread
-from graphport.server.outbox import CONGESTED_BYTES, fault
+from graphport.server.outbox import CONGESTED_BYTES
 from graphport.server.waiters import Waiters
 from graphport.wire.codec import pack
 from graphport.wire.limits import MAX_VALUE_BYTES

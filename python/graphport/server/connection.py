@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from graphport.core.errors import DemandStopped, GraphportError, InternalError, LookupFailed, WireError
 from graphport.core.version import VERSION
 from graphport.server import queries
+from graphport.server.faults import fault
 from graphport.server.loading import GraphLoader, is_small
-from graphport.server.outbox import fault
 from graphport.wire import messages
 from graphport.wire.framing import FrameSplitter
 from graphport.wire.limits import (
@@ -76,6 +76,7 @@ class Connection:
             messages.DemandAsync: self._demand,
             messages.Cancel: self._cancel,
             messages.Grant: self._grant,
+            messages.Hold: self._hold,
             messages.Query: self._query,
             messages.Part: self._part,
             messages.Open: self._open,
@@ -209,6 +210,12 @@ class Connection:
 
     def _grant(self, message: messages.Grant) -> None:
         self._outbox.grant(message.demand, message.chunks)
+
+    def _hold(self, message: messages.Hold) -> None:
+        if not message.shut:
+            self._outbox.reopen(message.demand)
+        elif message.demand in self._evaluator.runs:  # type: ignore[union-attr]
+            self._outbox.shut(message.demand)
 
     def _part(self, message: messages.Part) -> None:
         try:

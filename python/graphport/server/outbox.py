@@ -1,7 +1,7 @@
 """Everything the engine sends: packs messages, joins them into frames once per wake-up, keeps to the BEAM's window.
 
-While the window is shut, or much waits to be sent, text chunks of one stream are joined; nothing is dropped and the
-order within a demand stays.
+While the window is shut, or much waits to be sent, text chunks of one stream are joined, and of a node's progress the
+latest is kept; nothing else is dropped, and the order within a demand stays.
 Is the evaluator's sink. Called by `connection`, `logs` and the evaluator, on the loop's thread only.
 """
 
@@ -13,14 +13,18 @@ from typing import TYPE_CHECKING, Any, Final
 from graphport.core.errors import DemandStopped, GraphportError, WireError
 from graphport.graph.values import size_of
 from graphport.server.bulk import Bulk
+from graphport.server.faults import fault, naming
+from graphport.server.overdue import Overdue
+from graphport.server.pending import JoinedText, Latest, Replay, packed_chunk, utf8_size
 from graphport.server.waiters import Waiters
-from graphport.server.window import JoinedText, Window
+from graphport.server.window import Kept, Window
 from graphport.wire import messages
 from graphport.wire.framing import join, lone
 from graphport.wire.limits import BULK_WINDOW_BYTES, MAX_VALUE_BYTES, PART_BYTES, READ_WINDOW_BYTES
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Sequence
 
     from graphport.contracts.sink import Target
     from graphport.server.transport import Transport
@@ -30,13 +34,15 @@ CONGESTED_BYTES: Final = 4_194_304
 # Of one chunk; with what it may be joined to, in UTF-8, still no more than one message carries.
 _LARGEST_TEXT: Final = 30_000
 _SHOWN_NAME: Final = 1_000
+# A cached stream of more is sent bit by bit, others passing.
+_AT_ONCE_BYTES: Final = 65_536
+# After so much else a part is sent, even if more else waits.
+_BETWEEN_PARTS_BYTES: Final = 524_288
 # Larger outputs are packed anew each time: they are not to be kept here when the cache lets go of them.
 _PREPARED_BYTES: Final = 4_096
 _SMALL_US: Final = 128
 # More messages than this in one wake-up are a backlog: text is then joined, which is many times as fast for both sides.
 _BACKLOG_MESSAGES: Final = 16
-_SHOWN_TEXT: Final = 4_096
-_SHOWN_TRACEBACK: Final = 16_384
 
 
 class _Prepared:
@@ -55,17 +61,26 @@ class Outbox:
     def __init__(self, loop: asyncio.AbstractEventLoop, transport: Transport) -> None:
         self._loop = loop
         self._transport = transport
-        self._queue: deque[bytes | JoinedText] = deque()
+        self._queue: deque[bytes | JoinedText | Latest] = deque()
         self._queued_bytes = 0
-        # The text per demand that more may still be joined to, and how many texts wait in the queue altogether.
+        # The text per demand that more may still be joined to, its nodes' progress that may still change, and how much
+        # of the queue is not packed yet.
         self._last_text: dict[int, JoinedText] = {}
-        self._texts = 0
+        self._progress: dict[int, dict[str, Latest]] = {}
+        self._unpacked = 0
+        # How many messages have left the queue, and when the last part was sent: `_sent_bytes` of then.
+        self._gone = 0
+        self._part_at = 0
         self._sent_bytes = 0
         self._read_by_beam = 0
         self._flush_planned = False
         self._waiters = Waiters()
         self._windows: dict[int, Window] = {}
+        self._kept = Kept()
+        # Demands that are granted more than they have sent.
+        self._pent: set[int] = set()
         self._bulk = Bulk()
+        self._overdue = Overdue(loop, self._expire)
         transport.on_room(self.flush)
 
     # Control
@@ -79,14 +94,39 @@ class Outbox:
     def send_about(self, number: int, packed: bytes) -> None:
         """Queue a packed message about a demand or request: in parts if it is long, and never before one that is."""
         if len(packed) > PART_BYTES or (self._bulk and number in self._bulk):
-            self._bulk.add(number, packed)
-            self._plan_flush()
+            self._add_bulk(number, packed)
         else:
             self.send(packed)
 
+    def _add_bulk(self, number: int, what: bytes | Latest | Replay) -> None:
+        self._bulk.add(number, what, self._gone + len(self._queue))
+        self._plan_flush()
+
     def open_window(self, demand: int, chunks: int) -> None:
         """A demand is about to start that may send so many chunks before a grant."""
-        self._windows[demand] = Window(demand, chunks)
+        self._windows[demand] = Window(demand, chunks, self._kept)
+
+    def shut(self, demand: int) -> None:
+        """Whoever receives a demand without a window has too much unread: keep its chunks until `reopen`."""
+        if demand not in self._windows:
+            self._last_text.pop(demand, None)
+            self._progress.pop(demand, None)
+            self._windows[demand] = Window(demand, 0, self._kept, held=True)
+
+    def reopen(self, demand: int) -> None:
+        """Take `shut` back. Demands that are not shut are ignored."""
+        window = self._windows.get(demand)
+        if window is None or not window.held:
+            return
+        del self._windows[demand]
+        for what in window.empty_out():
+            if isinstance(what, Replay):
+                self._add_bulk(demand, what)
+            else:
+                self.send_about(demand, what)
+        if window.last is not None:
+            self.send_about(demand, window.last)
+        window.waiters.wake()
 
     def grant(self, demand: int, chunks: int) -> None:
         """Let more chunks of a demand through. Unknown demands are ignored."""
@@ -96,7 +136,7 @@ class Outbox:
             self._release(demand, window)
 
     def holds(self, demand: int) -> bool:
-        """Whether the last message of a demand, or a part of it, still waits here."""
+        """See `DemandSink.holds`."""
         return (bool(self._windows) and demand in self._windows) or (bool(self._bulk) and demand in self._bulk)
 
     def cancel(self, demand: int) -> None:
@@ -108,7 +148,8 @@ class Outbox:
         """Forget what waits of a demand; returns whether there was any."""
         window = self._windows.pop(demand, None)
         if window is not None:
-            window.waiters.wake()
+            window.discard()
+        self._overdue.forget(demand)
         dropped = self._bulk.drop(demand)
         self._bulk.waiters.wake()
         return dropped or window is not None
@@ -131,7 +172,7 @@ class Outbox:
                     code="too_large",
                 )
         except WireError as error:
-            self.fail(demand, node, _named(error, node, outputs))
+            self.fail(demand, node, naming(error, node, outputs))
             return
         self._end(demand, packed)
 
@@ -161,10 +202,21 @@ class Outbox:
             self._drop(demand)
         self._end(demand, packed)
 
+    def ends_by(self, demand: int, node: Target, when: float, error: GraphportError) -> None:
+        """See `DemandSink.ends_by`."""
+        self._overdue.watch(demand, when, messages.demand_error(demand, node, fault(error)))
+
+    def _expire(self, demand: int, packed: bytes) -> None:
+        """The deadline of a demand has passed whose last message waits here."""
+        if self._drop(demand):
+            self.send_about(demand, packed)
+
     def _end(self, demand: int, packed: bytes) -> None:
         """Send a demand's last message, after everything else of it."""
         if self._last_text:
             self._last_text.pop(demand, None)
+        if self._progress:
+            self._progress.pop(demand, None)
         if self._windows:
             window = self._windows.get(demand)
             if window is not None and not window.empty:
@@ -187,11 +239,7 @@ class Outbox:
         return self.behind(demand)
 
     def _value(self, demand: int, node: str, port: str, chunk: Any) -> None:
-        packed = messages.node_stream(demand, node, port, chunk)
-        if len(packed) > MAX_VALUE_BYTES:
-            raise WireError(
-                f"a chunk of {len(packed)} bytes; at most {MAX_VALUE_BYTES} travel in one", code="too_large"
-            )
+        packed = packed_chunk(demand, node, port, chunk)
         window = self._windows.get(demand) if self._windows else None
         if window is not None:
             window.put(packed)
@@ -200,10 +248,63 @@ class Outbox:
         self._last_text.pop(demand, None)
         self.send_about(demand, packed)
 
+    def replay(self, demand: int, node: str, chunks: Sequence[tuple[str, Any]]) -> None:
+        """See `DemandSink.replay`."""
+        if not chunks:
+            return
+        replay = Replay(demand, node, chunks)
+        window = self._windows.get(demand) if self._windows else None
+        if window is not None:
+            window.put_replay(replay)
+            self._release(demand, window)
+            return
+        self._last_text.pop(demand, None)
+        if replay.size > _AT_ONCE_BYTES or (self._bulk and demand in self._bulk):
+            self._add_bulk(demand, replay)
+            return
+        while not replay.over:
+            self.send_about(demand, replay.take())
+
     def event(self, demand: int, node: str, event: dict[str, Any]) -> None:
         """See `DemandSink.event`."""
         self._last_text.pop(demand, None)
-        self.send_about(demand, messages.node_event(demand, node, event))
+        packed = messages.node_event(demand, node, event)
+        window = self._windows.get(demand) if self._windows else None
+        if event["event"] == "progress":
+            self._tell_progress(demand, node, packed, window)
+            return
+        if window is not None:
+            before = window.last_progress(node)
+            if before is not None:
+                self.send_about(demand, before)
+        self.send_about(demand, packed)
+
+    def _tell_progress(self, demand: int, node: str, packed: bytes, window: Window | None) -> None:
+        if window is not None:
+            window.put_progress(node, packed)
+            self._release(demand, window)
+            return
+        of_demand = self._progress.get(demand)
+        before = of_demand.get(node) if of_demand is not None else None
+        if before is not None and not before.sent:
+            before.packed = packed
+            return
+        is_bulk = bool(self._bulk) and demand in self._bulk
+        if len(self._queue) < _BACKLOG_MESSAGES and not self._shut and not is_bulk:
+            self.send(packed)
+            return
+        latest = Latest(node, packed)
+        self._progress.setdefault(demand, {})[node] = latest
+        if is_bulk:
+            self._add_bulk(demand, latest)
+            return
+        self._queue_unpacked(latest)
+
+    def _queue_unpacked(self, what: JoinedText | Latest) -> None:
+        self._queue.append(what)
+        self._queued_bytes += what.size
+        self._unpacked += 1
+        self._plan_flush()
 
     def degraded(self, stuck: int, reason: str) -> None:
         """See `DemandSink.degraded`."""
@@ -213,41 +314,51 @@ class Outbox:
         """Send what a demand's window lets through, and its last message once nothing is before it."""
         for packed in window.granted():
             self.send_about(demand, packed)
+            if self.congested and window.replays:
+                self._pent.add(demand)  # what the cache holds is not copied to here before it can go
+                break
         if window.last is not None and window.empty:
             del self._windows[demand]
             self.send_about(demand, window.last)
+            self._sent_all(demand)
         if window.waiters and not window.behind:
             window.waiters.wake()
 
+    def _sent_all(self, demand: int) -> None:
+        """Something of a demand has gone; its deadline is of no more interest if that was all."""
+        if self._overdue and not self.holds(demand):
+            self._overdue.forget(demand)
+
     def _text(self, demand: int, node: str, port: str, chunk: str) -> None:
+        if not chunk:
+            return  # joined to anything it would be nothing
         if len(chunk) > _LARGEST_TEXT:
             for start in range(0, len(chunk), _LARGEST_TEXT):
                 self._text(demand, node, port, chunk[start : start + _LARGEST_TEXT])
             return
         window = self._windows.get(demand) if self._windows else None
-        if window is None and (
-            (len(self._queue) < _BACKLOG_MESSAGES and not self._shut) or (self._bulk and demand in self._bulk)
-        ):
+        if window is not None:
+            window.put_text(node, port, chunk, utf8_size(chunk))
+            self._release(demand, window)
+            return
+        if (len(self._queue) < _BACKLOG_MESSAGES and not self._shut) or (self._bulk and demand in self._bulk):
             if self._last_text:
                 self._last_text.pop(demand, None)  # what comes later must not be joined to what lies before this
             self.send_about(demand, messages.node_stream(demand, node, port, chunk))
             return
-        if not chunk.isascii():
-            try:
-                chunk.encode()  # a lone surrogate must fail here, in the node that made it
-            except UnicodeEncodeError as error:
-                raise WireError(f"the text has no form on the wire: {error}", code="unencodable_value") from error
-        if window is not None:
-            window.put_text(node, port, chunk)
-            self._release(demand, window)
-            return
-        self._queued_bytes += len(chunk)
+        size = utf8_size(chunk)
         last = self._last_text.get(demand)
-        if last is None or not last.take(node, port, chunk):
-            last = self._last_text[demand] = JoinedText(demand, node, port, chunk)
-            self._queue.append(last)
-            self._texts += 1
-            self._plan_flush()
+        if last is not None and last.take(node, port, chunk):
+            last.extra += size - len(chunk)
+            self._queued_bytes += size
+            return
+        last = self._last_text[demand] = JoinedText(demand, node, port, chunk, size - len(chunk))
+        self._queue_unpacked(last)
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of chunks that await grants, of all demands."""
+        return self._kept.bytes
 
     @property
     def congested(self) -> bool:
@@ -301,11 +412,21 @@ class Outbox:
             self._flush_bulk()
         if self._waiters and not self.congested:
             self._waiters.wake()
+        if self._pent and not self.congested:
+            self._release_pent()
+
+    def _release_pent(self) -> None:
+        pent, self._pent = self._pent, set()
+        for demand in pent:
+            window = self._windows.get(demand)
+            if window is not None:
+                self._release(demand, window)
 
     def _flush_queue(self) -> None:
         queue = self._queue
-        if self._sent_bytes - self._read_by_beam + self._queued_bytes < READ_WINDOW_BYTES and not self._texts:
-            # The usual case: everything goes, and nothing in the queue is joined text.
+        if self._sent_bytes - self._read_by_beam + self._queued_bytes < READ_WINDOW_BYTES and not self._unpacked:
+            # The usual case: everything goes, and all of it is packed.
+            self._gone += len(queue)
             if len(queue) == 1:
                 self._sent_bytes += self._queued_bytes
                 pieces = [lone(queue.popleft())]  # type: ignore[arg-type]
@@ -320,16 +441,23 @@ class Outbox:
 
     def _flush_bulk(self) -> None:
         """Send parts while the operating system takes them: what waits in the transport nothing else can pass."""
+        if self._sent_bytes - self._part_at >= _BETWEEN_PARTS_BYTES and self._bulk.due(self._gone):
+            self._send_part()  # or a queue that never empties would keep them here for ever
         while (
             self._bulk
             and not self._queue
             and not self._transport.backlog
             and self._sent_bytes - self._read_by_beam < BULK_WINDOW_BYTES
         ):
-            packed = self._bulk.next()
-            self._sent_bytes += len(packed)
-            self._transport.write([lone(packed)])
+            self._send_part()
         self._bulk.waiters.wake()
+
+    def _send_part(self) -> None:
+        number, packed = self._bulk.next()
+        self._sent_bytes += len(packed)
+        self._part_at = self._sent_bytes
+        self._transport.write([lone(packed)])
+        self._sent_all(number)
 
     def _flush_some(self) -> None:
         queue = self._queue
@@ -337,64 +465,22 @@ class Outbox:
             batch: list[bytes] = []
             room = READ_WINDOW_BYTES - (self._sent_bytes - self._read_by_beam)
             while queue and room > 0:
-                head = queue.popleft()
-                if head.__class__ is JoinedText:
-                    self._texts -= 1
-                    self._queued_bytes -= head.characters
-                    if self._last_text.get(head.demand) is head:
-                        del self._last_text[head.demand]
-                    head = head.pack()
-                else:
-                    self._queued_bytes -= len(head)  # type: ignore[arg-type]
-                batch.append(head)  # type: ignore[arg-type]
-                room -= len(head)  # type: ignore[arg-type]
+                head = self._take()
+                batch.append(head)
+                room -= len(head)
             pieces, size = join(batch)
             self._sent_bytes += size
             self._transport.write(pieces)
 
-
-def fault(error: GraphportError) -> dict[str, Any]:
-    """An error as it travels; what does not fit or cannot be packed is cut or left out rather than all of it lost."""
-    fields = error.to_wire()
-    if _travels(fields):
-        return fields
-    # A lone surrogate in a text, an exception of megabytes, or details that are no plain data.
-    for name, value in fields.items():
-        if isinstance(value, str):
-            # Of a traceback the end is what counts.
-            cut = value[-_SHOWN_TRACEBACK:] if name == "traceback" else value[:_SHOWN_TEXT]
-            fields[name] = cut.encode("utf-8", "backslashreplace").decode()
-    details = fields.get("details")
-    if isinstance(details, dict) and isinstance(details.get("faults"), list):
-        faults = details["faults"]
-        while len(faults) > 1 and not _travels(fields):
-            faults = faults[: len(faults) // 2]
-            fields["details"] = {**details, "faults": faults}
-    for name in ("details", "traceback"):
-        if not _travels(fields):
-            fields.pop(name, None)
-    return fields
-
-
-def _travels(fields: dict[str, Any]) -> bool:
-    try:
-        return len(messages.error(None, fields)) < PART_BYTES // 2
-    except WireError:
-        return False
-
-
-def _named(error: WireError, node: Target, outputs: dict[str, Any]) -> WireError:
-    """The error with the port that is to blame."""
-    ports = []
-    for port, value in outputs.items():
-        try:
-            size = len(messages.reply(0, value))
-        except WireError:
-            ports.append(port)
-        else:
-            if error.code == "too_large" and size > MAX_VALUE_BYTES // (2 * len(outputs)):
-                ports.append(port)
-    where = f" (output {', '.join(ports)})" if ports else ""
-    if node.__class__ is not str:
-        return WireError(f"{error.message}{where}", code=error.code)
-    return WireError(f"node {node!r}{where}: {error.message}", code=error.code, node_id=node)
+    def _take(self) -> bytes:
+        """The first message of the queue, packed."""
+        self._gone += 1
+        head = self._queue.popleft()
+        if isinstance(head, bytes):
+            self._queued_bytes -= len(head)
+            return head
+        self._unpacked -= 1
+        self._queued_bytes -= head.size
+        if isinstance(head, JoinedText) and self._last_text.get(head.demand) is head:
+            del self._last_text[head.demand]
+        return head.pack()

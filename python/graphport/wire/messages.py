@@ -86,6 +86,14 @@ class Grant:
 
 
 @dataclass(slots=True)
+class Hold:
+    """Keep the chunks of a demand without a window, or keep them no longer."""
+
+    demand: int
+    shut: bool
+
+
+@dataclass(slots=True)
 class Query:
     """Ask for something that changes nothing."""
 
@@ -134,7 +142,7 @@ class Malformed:
     req: int | None = None
 
 
-Message = Hello | Open | Close | DemandAsync | Cancel | Grant | Query | Part | Ping | Credit | Malformed
+Message = Hello | Open | Close | DemandAsync | Cancel | Grant | Hold | Query | Part | Ping | Credit | Malformed
 
 
 def parse_frame(payload: bytes | memoryview) -> list[Message]:
@@ -323,6 +331,11 @@ def _grant(message: list[Any]) -> Grant:
     return Grant(_id(demand, "demand"), _count(chunks, "grant"))
 
 
+def _hold(message: list[Any]) -> Hold:
+    _, demand, shut = message
+    return Hold(_id(demand, "demand"), _typed(shut, bool, "hold"))
+
+
 def _query(message: list[Any]) -> Query:
     _, req, what, args = message
     return Query(_id(req, "req"), _typed(what, str, "query"), _typed(args, dict, "query.args"))
@@ -352,6 +365,7 @@ _PARSERS: Final[dict[str, Callable[[list[Any]], Message]]] = {
     "demand_async": _demand_async,
     "cancel": _cancel,
     "grant": _grant,
+    "hold": _hold,
     "query": _query,
     "part": _part,
     "ping": _ping,
@@ -364,6 +378,7 @@ _ARITY: Final = {
     "demand_async": 4,
     "cancel": 1,
     "grant": 2,
+    "hold": 2,
     "query": 3,
     "part": 4,
     "ping": 1,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import tracemalloc
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,8 @@ from tests.support.wire import Wire
 
 from graphport.core.errors import DemandStopped, NodeError
 from graphport.server.outbox import Outbox
-from graphport.server.window import JOINED_CHARACTERS
+from graphport.server.pending import JOINED_CHARACTERS
+from graphport.server.window import ALL_KEPT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,14 +34,27 @@ class Demand:
         for chunk in chunks:
             self.box.chunk(1, node, "p", chunk)
 
+    def progress(self, node: str, fraction: int) -> None:
+        self.box.event(1, node, {"event": "progress", "fraction": fraction, "text": ""})
+
     def grant(self, chunks: int) -> None:
         self.box.grant(1, chunks)
 
     def sent(self) -> list[object]:
         """What was sent since the last time: chunks, and names of other messages."""
-        self.box.flush()
+        read = -1
+        while self.wire.payload_bytes > read:
+            read = self.wire.payload_bytes
+            self.box.credited(read)
+            self.box.flush()
         rows, self.wire.messages = self.wire.messages, []
-        return [row[4] if row[0] == "node_stream" else row[0] for row in rows]
+        return [_seen(row) for row in rows]
+
+
+def _seen(row: list[Any]) -> object:
+    if row[0] == "node_event" and row[3]["event"] == "progress":
+        return row[2], row[3]["fraction"]
+    return row[4] if row[0] == "node_stream" else row[0]
 
 
 async def test_chunks_beyond_the_window_are_joined_and_wait_for_a_grant() -> None:
@@ -115,9 +130,163 @@ async def test_a_cancel_drops_an_answer_that_waits() -> None:
 async def test_events_are_not_held() -> None:
     demand = Demand(1)
     demand.text("a", "b")
-    demand.box.event(1, "n", {"event": "progress", "fraction": 0.5, "text": ""})
+    demand.box.event(1, "n", {"event": "started"})
 
     assert demand.sent() == ["a", "node_event"]
+
+
+async def test_of_a_nodes_progress_the_latest_waits_in_its_place_and_text_is_joined_across_it() -> None:
+    demand = Demand(1)
+    demand.text("a", "b")
+    for step in range(1_000):
+        demand.progress("n", step)
+        demand.progress("m", -step)
+        demand.text(".")
+    assert demand.sent() == ["a"]
+
+    demand.grant(2)
+    assert demand.sent() == ["b" + "." * 1_000, ("n", 999)]
+    demand.progress("m", 1)
+    demand.progress("n", 1_000)
+    demand.grant(5)
+    assert demand.sent() == [("m", 1), ("n", 1_000)]
+
+
+async def test_progress_that_waits_goes_before_the_nodes_next_event_and_counts() -> None:
+    demand = Demand(1)
+    demand.text("a")
+    demand.progress("n", 1)
+    demand.progress("m", 2)
+    demand.box.event(1, "n", {"event": "completed", "us": 1})
+    assert demand.sent() == ["a", ("n", 1), "node_event"]
+
+    demand.grant(1)
+    assert demand.sent() == []
+    demand.grant(1)
+    assert demand.sent() == [("m", 2)]
+
+
+async def test_short_chunks_are_kept_in_little_memory_and_empty_ones_in_none() -> None:
+    demand = Demand(1)
+    tracemalloc.start()
+    try:
+        for _ in range(100_000):
+            demand.text("", "ab")
+        for _ in range(100_000):
+            demand.text("")
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 1_000_000
+
+    demand.grant(100)
+    assert "".join(map(str, demand.sent())) == "ab" * 100_000
+
+
+async def test_all_windows_together_are_bounded_while_each_keeps_something() -> None:
+    demand = Demand(1)
+    for number in range(2, 1_000):
+        demand.box.open_window(number, 1)
+        while not demand.box.behind(number):
+            demand.box.chunk(number, "n", "p", bytes(50_000))
+        demand.sent()
+    kept = demand.box.kept_bytes
+    assert ALL_KEPT_BYTES < kept < ALL_KEPT_BYTES + 1_000 * 60_000
+
+    # One that took everything goes on, whatever the others keep.
+    demand.box.grant(999, 10)
+    assert not demand.box.behind(999)
+    # A cancel gives back what it kept.
+    demand.box.cancel(2)
+    assert demand.box.kept_bytes < kept
+
+
+async def test_a_demand_that_is_shut_keeps_its_chunks_until_it_is_opened_again() -> None:
+    demand = Demand(1)
+    demand.box.chunk(2, "n", "p", "a")
+    demand.box.shut(2)
+    demand.box.chunk(2, "n", "p", "b")
+    demand.box.chunk(2, "n", "p", "c")
+    demand.box.event(2, "n", {"event": "started"})
+    assert demand.sent() == ["a", "node_event"]
+    while not demand.box.behind(2):
+        demand.box.chunk(2, "n", "p", 5)
+    waiting = asyncio.create_task(demand.box.caught_up(2))
+    await asyncio.sleep(0)
+
+    demand.box.reopen(2)
+    await waiting
+    demand.box.chunk(2, "n", "p", "d")
+    sent = demand.sent()
+    assert sent[:2] == ["bc", 5]
+    assert sent[-1] == "d"
+
+    demand.box.shut(2)
+    demand.box.chunk(2, "n", "p", "e")
+    demand.box.complete(2, "n", {}, {})
+    assert demand.sent() == []
+    demand.box.reopen(2)
+    assert demand.sent() == ["e", "demand_complete"]
+    assert not demand.box.holds(2)
+
+
+async def test_a_window_of_the_demands_own_is_not_opened_by_another() -> None:
+    demand = Demand(1)
+    demand.text("a", "b")
+    demand.box.shut(1)
+    demand.box.reopen(1)
+    demand.box.reopen(7)
+    assert demand.sent() == ["a"]
+
+
+async def test_an_answer_that_waits_past_its_deadline_is_the_deadlines_error() -> None:
+    demand = Demand(1)
+    demand.text("a", "b")
+    demand.box.complete(1, "n", {"v": 1}, {})
+    now = asyncio.get_running_loop().time()
+    demand.box.ends_by(1, "n", now, DemandStopped("too late", code="deadline_exceeded"))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not demand.box.holds(1)
+
+    demand.grant(5)
+    assert demand.sent() == ["a", "demand_error"]
+
+
+async def test_an_answer_that_was_sent_has_no_deadline_any_more() -> None:
+    demand = Demand(1)
+    demand.text("a", "b")
+    demand.box.complete(1, "n", {"v": 1}, {})
+    now = asyncio.get_running_loop().time()
+    demand.box.ends_by(1, "n", now, DemandStopped("too late", code="deadline_exceeded"))
+    demand.grant(1)
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+    assert demand.sent() == ["a", "b", "demand_complete"]
+
+
+async def test_a_cached_stream_is_sent_as_it_is_granted_and_shared() -> None:
+    demand = Demand(1)
+    text = "x" * 3_000_000
+    tracemalloc.start()
+    try:
+        for number in range(2, 202):
+            demand.box.open_window(number, 1)
+            demand.box.replay(number, "n", [("p", text), ("p", 7)])
+            demand.box.complete(number, "n", {}, {})
+        demand.sent()
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 6_000_000
+
+    demand.box.grant(5, 1_000)
+    sent = demand.sent()
+    assert sent[-2:] == [7, "demand_complete"]
+    # The first piece was sent before.
+    assert sum(len(str(piece)) for piece in sent[:-2]) == len(text) - 16_384
+    assert all(len(str(piece)) <= 16_384 for piece in sent)
 
 
 async def test_a_demand_that_keeps_much_is_behind_until_granted_and_others_are_not() -> None:

@@ -105,6 +105,10 @@ defmodule Graphport.Wire.Messages do
   @spec grant(id, pos_integer) :: iodata
   def grant(demand, n), do: Encoder.encode!(["grant", demand, n])
 
+  @doc "Has the chunks of a demand without a window kept, or kept no longer."
+  @spec hold(id, boolean) :: iodata
+  def hold(demand, shut?), do: Encoder.encode!(["hold", demand, shut?])
+
   @doc "Asks for facts."
   @spec query(id, String.t(), map) :: {:ok, outgoing} | {:error, Error.t()}
   def query(req, what, args) do
