@@ -231,8 +231,10 @@ defmodule Graphport.Caller do
   defp events(%{events: events}), do: events
   defp events(_demand), do: false
 
-  # Without chunks there is nothing to limit.
-  defp window(%{window: window} = options), do: if(wire_stream(options) == false, do: nil, else: window)
+  # Without chunks and progress there is nothing to limit.
+  defp window(%{window: window} = options),
+    do: if(wire_stream(options) == false and not options.events, do: nil, else: window)
+
   defp window(_plain), do: nil
 
   # Only what differs from the protocol's defaults. Most demands give no option.

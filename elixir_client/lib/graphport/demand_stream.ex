@@ -4,7 +4,7 @@ defmodule Graphport.DemandStream do
   # more than those wait in the mailbox. However the enumeration ends, `finish/1` takes the row, cancels what is under
   # way, and leaves no message and no monitor.
   #
-  # Every chunk must be granted, those that are dropped here too: a chunk that nobody grants is one less for ever, and
+  # Every chunk, and every `progress`, must be granted, those that are dropped here too: a chunk that nobody grants is one less for ever, and
   # in the end the engine and the consumer wait for each other.
   @moduledoc false
 
@@ -142,6 +142,10 @@ defmodule Graphport.DemandStream do
       ports -> {[element(state, node, chunk)], %{state | ports: Map.put(ports, node, port)}}
     end
   end
+
+  # Progress is let through like chunks.
+  defp taken({:node_event, _node, %{"event" => "progress"}} = message, state),
+    do: {[message], %{state | owed: state.owed + 1}}
 
   defp taken({:node_event, _node, _event} = message, state), do: {[message], state}
   defp taken({:demand_error, node, error}, _state), do: raise(Caller.error(node, error))

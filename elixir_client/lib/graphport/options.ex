@@ -89,8 +89,9 @@ defmodule Graphport.Options do
        "What is enumerated: `:chunks`, or `:messages` for `{:node_stream, node, chunk}`, `{:node_event, node, event}` " <>
          "and, last, `{:demand_complete, node, outputs}`."},
       {:events, :boolean, false,
-       "Events too; needs `elements: :messages`. The window does not hold them back."},
-      {:window, :count, 32, "How many chunks may wait in the mailbox."},
+       "Events too; needs `elements: :messages`. The window holds back `\"progress\"`, of which the latest is kept, and " <>
+         "no others."},
+      {:window, :count, 32, "How many chunks, and events of progress, may wait in the mailbox."},
       @fresh
     ],
     nodes: [

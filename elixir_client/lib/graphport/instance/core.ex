@@ -2,12 +2,13 @@ defmodule Graphport.Instance.Core do
   # The processes of an instance that need one another, in that order (`:rest_for_one`). The engine owners come late:
   # their end takes no session with it, and at shutdown they go while those they tell are still there. The registry of
   # names stands before them for the same reason, since a named session is linked to it, and after the sessions, so
-  # that its own end takes no unnamed one along. The log relay is last: losing it costs log lines and nothing else.
+  # that its own end takes no unnamed one along. The log relay is last: losing it costs log lines and nothing else. Before it who looks after mailboxes, who finds all
+  # again.
   @moduledoc false
   use Supervisor
 
   alias Graphport.Instance
-  alias Graphport.Instance.{Engine, Janitor, LogRelay, Table}
+  alias Graphport.Instance.{Engine, Janitor, LogRelay, Mailboxes, Table}
 
   # So often may one owner end within five seconds before the instance starts anew.
   @owner_restarts 3
@@ -26,6 +27,7 @@ defmodule Graphport.Instance.Core do
       {DynamicSupervisor, name: Instance.process_name(name, :sessions)},
       {Registry, keys: :unique, name: Instance.process_name(name, :registry)},
       owners(settings),
+      {Mailboxes, name},
       {LogRelay, name}
     ]
 

@@ -190,6 +190,14 @@ defmodule Graphport.Instance.Demands do
         do: {id, epoch}
   end
 
+  @doc "Ids, receivers and epochs of the demands that send chunks or progress to a process as they come."
+  @spec streams(Instance.t()) :: [{pos_integer, pid, Instance.epoch()}]
+  def streams(instance) do
+    pattern = {:"$1", :"$2", :_, :_, :_, :"$4", :_, :"$3", :"$5"}
+    guards = [{:is_pid, :"$2"}, {:orelse, {:"/=", :"$4", false}, :"$5"}]
+    :ets.select(instance.demands, [{pattern, guards, [{{:"$1", :"$2", :"$3"}}]}])
+  end
+
   @doc "The watched processes of all rows."
   @spec watched(Instance.t()) :: MapSet.t(pid)
   def watched(instance), do: MapSet.new(:ets.select(instance.demands, [{row_pattern(), [], [:"$2"]}]))

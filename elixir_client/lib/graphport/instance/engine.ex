@@ -13,7 +13,7 @@ defmodule Graphport.Instance.Engine do
   require Logger
 
   alias Graphport.{Error, Instance}
-  alias Graphport.Instance.{Backoff, Demands, Janitor, LogRelay, Pool, Transfers}
+  alias Graphport.Instance.{Backoff, Demands, Janitor, LogRelay, Mailboxes, Pool, Transfers}
   alias Graphport.Port.{Credit, OsProcess, Pipe, Writer}
   alias Graphport.Wire.{Limits, Messages}
 
@@ -283,9 +283,13 @@ defmodule Graphport.Instance.Engine do
 
     if state.bytes - state.credited >= Limits.credit_every_bytes() and state.port != nil do
       case Writer.force(state.port, state.credit, Messages.credit(state.frames, state.bytes)) do
-        :ok -> within_window(%{state | credited: state.bytes})
+        :ok ->
+          Mailboxes.look(state.instance)
+          within_window(%{state | credited: state.bytes})
+
         # The pipe is full: the next frame is the next try.
-        {:error, _reason} -> within_window(state)
+        {:error, _reason} ->
+          within_window(state)
       end
     else
       state
