@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import ExitStack
 from typing import Any
 from unittest.mock import patch
 
@@ -222,11 +223,8 @@ def test_each_demands_messages_arrive_in_order_within_all_bounds(
         assert conversation.box.kept_bytes == 0
         assert not conversation.box.congested
 
-    patches = [patch.multiple(module, **values) for module, values in LIMITS.items()]
-    for each in patches:
-        each.start()
-    try:
+    with ExitStack() as patched:
+        for module, values in LIMITS.items():
+            for name, value in values.items():
+                patched.enter_context(patch.object(module, name, value))
         asyncio.run(run())
-    finally:
-        for each in patches:
-            each.stop()
