@@ -42,14 +42,15 @@ class RunContext(_Common, Protocol):
     async def stream(self, port: str, chunk: Any) -> None:
         """Send a chunk of a streamed output to every demand that listens.
 
-        Waits, without blocking the loop, while the receiver is slow.
+        Waits, without blocking the loop, while the receiver is slow. An empty text is not sent. An `inline` node cannot
+        wait, and so cannot stream.
 
         Raises:
             NodeError: `undeclared_output` if the spec does not declare the port as streamed.
         """
 
     def progress(self, fraction: float | None = None, text: str = "") -> None:
-        """Tell demands that asked for events how far the node is.
+        """Tell demands that asked for events how far the node is. Never waits; a slow receiver is told the latest.
 
         Args:
             fraction: the done part of the work, 0 to 1 (what lies outside is cut off), or None if that is not known.
