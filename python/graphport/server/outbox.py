@@ -338,6 +338,11 @@ class Outbox:
             return
         window = self._windows.get(demand) if self._windows else None
         if window is not None:
+            if window.open:
+                packed = messages.node_stream(demand, node, port, chunk)
+                window.spend()
+                self.send_about(demand, packed)
+                return
             window.put_text(node, port, chunk, utf8_size(chunk))
             self._release(demand, window)
             return

@@ -78,6 +78,15 @@ class Window:
         """Let more chunks through."""
         self._granted += chunks
 
+    @property
+    def open(self) -> bool:
+        """Whether a chunk may go at once."""
+        return self._granted > 0 and not self._queue
+
+    def spend(self) -> None:
+        """A chunk goes at once."""
+        self._granted -= 1
+
     def _count(self, size: int) -> None:
         self._bytes += size
         self._all.bytes += size
