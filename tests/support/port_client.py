@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 PACKAGE_ROOT: Final = Path(__file__).parents[2] / "python"
-_PATIENCE_S: Final = 30.0
+_PATIENCE_S: Final = float(os.environ.get("PAT","30"))
 
 Message = list[Any]
 
@@ -187,6 +187,12 @@ class PortClient:
         return self.until(lambda message: message[0] == "log" and text in message[3])
 
     # Ending
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process has not ended yet."""
+        ended, _, _ = select.select([self._watch], [], [], 0)
+        return not ended
 
     def wait(self) -> int:
         """The exit status; negative if a signal ended the engine."""

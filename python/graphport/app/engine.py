@@ -11,14 +11,13 @@ import os
 import signal
 import sys
 import traceback
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from graphport.core.errors import GraphportError, LookupFailed
 from graphport.server.descriptors import capture_output, take_wire
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Sequence
 
     from graphport.app.chosen_gateway import ChosenGateway
     from graphport.contracts.sink import DemandSink
@@ -47,6 +46,7 @@ def run_port(node_modules: Sequence[str], *, stdio: bool) -> int:
     captured = capture_output()
 
     from graphport.process.parent_death import set_parent_death_signal
+    from graphport.server.loop import LastWords, new_loop, run_to_its_end
     from graphport.server.serve import serve
 
     if not set_parent_death_signal():
@@ -56,9 +56,12 @@ def run_port(node_modules: Sequence[str], *, stdio: bool) -> int:
     signal.signal(signal.SIGINT, lambda *_: None)
     sys.setswitchinterval(0.0005)
     composition = Composition(node_modules)
-    loop = new_loop()
+    last_words = LastWords()
+    serving = serve(
+        wire, captured, stdio=stdio, start=composition.start, stop=composition.stop, last_words=last_words
+    )
     try:
-        return run_to_its_end(loop, serve(wire, captured, stdio=stdio, start=composition.start, stop=composition.stop))
+        return run_to_its_end(new_loop(), serving, last_words)
     finally:
         logging.shutdown()
 
@@ -154,35 +157,6 @@ def load_catalogue(node_modules: Sequence[str]) -> Catalogue:
     return catalogue
 
 
-def new_loop() -> asyncio.AbstractEventLoop:
-    """An event loop: uvloop's if it is installed."""
-    try:
-        import uvloop
-    except ImportError:
-        import asyncio
-
-        loop: asyncio.AbstractEventLoop = asyncio.new_event_loop()
-    else:
-        loop = uvloop.new_event_loop()
-    return loop
-
-
-def run_to_its_end(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, int]) -> int:
-    """Run `main` on the loop, whatever tasks and callbacks that nodes have made raise meanwhile.
-
-    asyncio lets `SystemExit` and `KeyboardInterrupt` of any task end the loop. Here they are that task's failure.
-    """
-    task = loop.create_task(main)
-    while True:
-        try:
-            return loop.run_until_complete(task)
-        except (SystemExit, KeyboardInterrupt) as raised:
-            if task.done():
-                task.exception()  # marks it as seen
-                raise
-            _log.warning("something that a node started raised %s; the engine goes on", type(raised).__name__)
-
-
-def leave(status: int) -> None:
+def leave(status: int) -> NoReturn:
     """End the process now: node threads that never return must not hold it."""
     os._exit(status)

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+import traceback
+from typing import TYPE_CHECKING, Final, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Be an engine until the pipe ends. Does not return in the ordinary way: the process ends here."""
+_EXIT_FAILED: Final = 70
+
+
+def main(arguments: Sequence[str]) -> NoReturn:
+    """Be an engine until the pipe ends. Does not return: the process ends here, whatever threads nodes have left."""
     options = _parser().parse_args(arguments)
     from graphport.app.engine import leave, run_port
 
-    status = run_port(options.nodes, stdio=options.stdio)
-    leave(status)
-    return status
+    status = _EXIT_FAILED
+    try:
+        status = run_port(options.nodes, stdio=options.stdio)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        leave(status)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -143,7 +143,7 @@ class Flight:
         """
         try:
             behind = self.emit(port, chunk)
-        except GraphportError as error:
+        except Exception as error:  # a chunk is foreign code
             self.fail(failure(self.node, error))
             self._stop_work()
             behind = False
@@ -210,7 +210,7 @@ class Flight:
         if returned.__class__ is not dict or returned.keys() != names:
             try:
                 returned = checked(self.node, returned)
-            except Exception as raised:
+            except BaseException as raised:
                 self.fail(failure(self.node, raised))
                 return
         chunks = self._chunks

@@ -72,7 +72,7 @@ class Memo:
         for key, outputs in pairs:
             size = _RESULT_OVERHEAD_BYTES
             for value in outputs.values():
-                size += FLAT_BYTES.get(value.__class__) or size_of(value)
+                size += FLAT_BYTES.get(type(value)) or size_of(value)
             if size > self.max_bytes:
                 continue
             if key in sizes:

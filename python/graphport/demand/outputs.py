@@ -5,11 +5,12 @@ Called by `run` and `flight`.
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from graphport.core.errors import GraphportError, NodeError
+from graphport.core.errors import CODES, GraphportError, NodeError
 
 if TYPE_CHECKING:
     from graphport.graph.compile import CompiledNode
@@ -51,18 +52,14 @@ def checked(node: CompiledNode, returned: Any) -> dict[str, Any]:
 
 def failure(node: CompiledNode, raised: BaseException) -> GraphportError:
     """What a node raised, as an error that names the node and carries the traceback of the node's own frames."""
-    if isinstance(raised, GraphportError):
-        raised.node_id = raised.node_id or node.id
-        return raised
+    # By its type alone: an exception is foreign code like the node itself, and may say of its class what it likes.
+    if issubclass(type(raised), GraphportError) and _is_sound(raised):
+        raised.node_id = raised.node_id or node.id  # type: ignore[attr-defined]
+        return raised  # type: ignore[return-value]
     name = type(raised).__name__
-    try:
-        text = str(raised)
-    except Exception:  # foreign code like the node itself
-        text = ""
-    # One line: the whole text stands in the traceback.
-    text = " ".join(text[: 2 * _SHOWN_CHARACTERS].split())
-    if len(text) > _SHOWN_CHARACTERS:
-        text = text[: _SHOWN_CHARACTERS - 1] + "…"
+    text = ""
+    with contextlib.suppress(BaseException):
+        text = _one_line(raised)
     error = NodeError(
         f"node {node.id!r} ({node.type.spec.type}) raised {name}" + (f": {text}" if text else ""),
         code="node_failed",
@@ -71,10 +68,39 @@ def failure(node: CompiledNode, raised: BaseException) -> GraphportError:
         traceback_text=_traceback(raised),
     )
     error.__cause__ = raised
+    # Its frames hold what the node held, which may be much, and this error is held by one of them.
+    BaseException.with_traceback(raised, None)
     return error
 
 
+def _is_sound(error: Any) -> bool:
+    """Whether the fields of an error that a node made itself are of their types, and its code one that we know."""
+    return (
+        type(error.code) is str
+        and error.code in CODES
+        and type(error.message) is str
+        and isinstance(error.node_id, str | None)
+        and isinstance(error.retry_after_ms, int | None)
+        and isinstance(error.details, dict | None)
+    )
+
+
+def _one_line(raised: BaseException) -> str:
+    # The whole text stands in the traceback.
+    text = " ".join(str(raised)[: 2 * _SHOWN_CHARACTERS].split())
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
+
+
 def _traceback(raised: BaseException) -> str:
+    try:
+        if issubclass(type(raised), MemoryError):
+            traceback.clear_frames(raised.__traceback__)  # to have some again, for the next lines
+        return _frames_of(raised)
+    except BaseException:  # foreign code again
+        return ""
+
+
+def _frames_of(raised: BaseException) -> str:
     frames = raised.__traceback__
     # The evaluator's own frames come first and tell a node's author nothing.
     while frames is not None and frames.tb_next is not None and _is_ours(frames.tb_frame.f_code.co_filename):

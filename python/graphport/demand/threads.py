@@ -128,7 +128,7 @@ class Mailbox:
             call, args = self._calls.popleft()
             try:
                 call(*args)
-            except Exception:
+            except BaseException:  # what nodes hand over is foreign code
                 _log.exception("a message from a node's thread could not be handled")
         if self._calls and not self._woken:
             self._woken = True

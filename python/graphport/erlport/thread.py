@@ -12,14 +12,13 @@ import os
 import threading
 from typing import TYPE_CHECKING, Final
 
-from graphport.app.engine import new_loop, run_to_its_end
+from graphport.server.loop import EXIT_BROKEN, new_loop, run_to_its_end
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Coroutine
 
 _STOP_S: Final = 1.0
-_FAILED: Final = 70
 
 _log = logging.getLogger("graphport.erlport")
 
@@ -51,7 +50,7 @@ class LoopThread:
             status = run_to_its_end(self.loop, main())
         except Exception:  # the thread's border: a process without its engine is of no use
             _log.exception("the engine's loop failed")
-            status = _FAILED
+            status = EXIT_BROKEN
         if status:
             os._exit(status)
 

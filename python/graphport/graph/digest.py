@@ -29,7 +29,7 @@ DEAD: Final = xxh3(b"graphport: the edge is dead")
 
 def digest(value: Any) -> bytes | None:
     """The digest of a value, or None if it holds something other than plain data."""
-    kind = value.__class__
+    kind = type(value)
     if kind is str:
         return xxh3(_utf8(value), seed=_TEXT)
     if kind is bytes:
@@ -41,7 +41,7 @@ def digest(value: Any) -> bytes | None:
 
 
 def _canonical(value: Any) -> Any:
-    kind = value.__class__
+    kind = type(value)
     if kind is dict:
         return ["d", sorted([_packed(_canonical(key)), _canonical_bytes(item)] for key, item in value.items())]
     if kind is list:

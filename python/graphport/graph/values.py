@@ -20,7 +20,7 @@ _SAMPLED: Final = 4_096
 
 def size_of(value: Any) -> int:
     """About how many bytes a value holds, shared parts counted once. Of long lists and maps a sample is measured."""
-    kind = value.__class__
+    kind = type(value)
     if kind is str or kind is bytes:
         return _OVERHEAD_BYTES + len(value)
     known = FLAT_BYTES.get(kind)
@@ -33,7 +33,7 @@ def _size_of_tree(root: Any) -> int:
     total, waiting, seen = 0, [(root, 1)], set()
     while waiting:
         value, times = waiting.pop()
-        kind = value.__class__
+        kind = type(value)  # not its `__class__`, which a value may give as it likes
         if kind is str or kind is bytes:
             total += times * (_OVERHEAD_BYTES + len(value))
             continue
@@ -64,7 +64,7 @@ def _own_size(value: Any) -> int:
     try:
         held = getattr(value, "nbytes", None)
         return sys.getsizeof(value, _OVERHEAD_BYTES) + (held if isinstance(held, int) else 0)
-    except Exception:  # a value of foreign code that does not want to be measured
+    except BaseException:  # a value of foreign code that does not want to be measured
         return _OVERHEAD_BYTES
 
 

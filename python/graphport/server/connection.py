@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 EXIT_CLEAN: Final = 0
 EXIT_PROTOCOL: Final = 65
 EXIT_NODES: Final = 66
+EXIT_FAILED: Final = 70
 
 # What may come in parts.
 _LONG: Final = (messages.DemandAsync, messages.Open, messages.Query, messages.Malformed)
@@ -117,6 +118,11 @@ class Connection:
                     self._greet(message)
                 else:
                     self._handle(message)
+
+    def give_up(self, reason: str) -> None:
+        """Say why the engine ends, now."""
+        if not self._over:
+            self._refuse(InternalError(reason), EXIT_FAILED)
 
     def ended(self) -> None:
         """The pipe has come to its end."""

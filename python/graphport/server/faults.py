@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from graphport.core.errors import WireError
+from graphport.core.errors import GraphportError, WireError
 from graphport.wire import messages
 from graphport.wire.limits import MAX_VALUE_BYTES, PART_BYTES
 
 if TYPE_CHECKING:
     from graphport.contracts.sink import Target
-    from graphport.core.errors import GraphportError
 
 _SHOWN_TEXT: Final = 4_096
 _SHOWN_TRACEBACK: Final = 16_384
@@ -18,7 +17,7 @@ _SHOWN_TRACEBACK: Final = 16_384
 
 def fault(error: GraphportError) -> dict[str, Any]:
     """An error as it travels; what does not fit or cannot be packed is cut or left out rather than all of it lost."""
-    fields = error.to_wire()
+    fields = GraphportError.to_wire(error)  # nodes may make subclasses
     if _travels(fields):
         return fields
     # A lone surrogate in a text, an exception of megabytes, or details that are no plain data.

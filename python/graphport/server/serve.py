@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import threading
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from graphport.contracts.sink import DemandSink
     from graphport.demand.evaluator import Evaluator
     from graphport.server.descriptors import CapturedFds, WireFds
+    from graphport.server.loop import LastWords
     from graphport.server.transport import Transport
 
 _log = logging.getLogger("graphport.server")
@@ -32,6 +34,7 @@ async def serve(
     stdio: bool,
     start: Callable[[DemandSink, dict[str, Any]], Evaluator],
     stop: Callable[[], Awaitable[None]],
+    last_words: LastWords | None = None,
 ) -> int:
     """Speak the protocol on `wire` until it ends.
 
@@ -41,15 +44,18 @@ async def serve(
         stdio: the wire is standard input and output.
         start: called at `hello` with the sink and the client's options; returns the evaluator.
         stop: called at the end, to stop what the evaluator's services have started.
+        last_words: is given the way to send them.
 
     Returns:
         The exit status for the process.
     """
     loop = asyncio.get_running_loop()
     if stdio:
-        return await converse(ThreadTransport(loop, wire, at_end=end_soon), captured, start=start, stop=stop)
-    watch_hang_up(wire.read)
-    return await converse(PipeTransport(loop, wire), captured, start=start, stop=stop)
+        transport: Transport = ThreadTransport(loop, wire, at_end=end_soon)
+    else:
+        watch_hang_up(wire.read)
+        transport = PipeTransport(loop, wire)
+    return await converse(transport, captured, start=start, stop=stop, last_words=last_words)
 
 
 async def converse(
@@ -58,6 +64,7 @@ async def converse(
     *,
     start: Callable[[DemandSink, dict[str, Any]], Evaluator],
     stop: Callable[[], Awaitable[None]],
+    last_words: LastWords | None = None,
 ) -> int:
     """Speak the protocol over a transport that has not been started, until it ends. See `serve`."""
     loop = asyncio.get_running_loop()
@@ -78,7 +85,9 @@ async def converse(
 
     connection = Connection(outbox, started, ended)
     transport.start(connection.received, connection.ended)
-    code = await status
+    if last_words is not None:
+        last_words.say = connection.give_up
+    code = await _over(status)
     logs.finish()
     for evaluator in evaluators:
         await evaluator.close()
@@ -86,6 +95,17 @@ async def converse(
     if code != EXIT_CLEAN:
         await _drained(transport)
     return code
+
+
+async def _over(status: asyncio.Future[int]) -> int:
+    """The exit status, once there is one. A node that cancels whatever task it finds does not end the engine."""
+    while not status.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.shield(status)
+        task = asyncio.current_task()
+        if task is not None:
+            task.uncancel()
+    return status.result()
 
 
 def _end_forks_of(loop: asyncio.AbstractEventLoop) -> None:

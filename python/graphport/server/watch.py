@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import select
 import threading
-import time
+from time import sleep  # nodes may replace the one in the module
 from typing import Final
 
 FLUSH_S: Final = 1.0
@@ -30,5 +30,5 @@ def _watch(fd: int) -> None:
 
 def end_soon() -> None:
     """Give the loop `FLUSH_S` to end the process in good order, then end it. For a thread that sees the wire end."""
-    time.sleep(FLUSH_S)
+    sleep(FLUSH_S)
     os._exit(0)

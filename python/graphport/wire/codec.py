@@ -7,6 +7,7 @@ Not thread-safe: only the event loop's thread calls it. Called by `wire.messages
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from typing import TYPE_CHECKING, Any, Final
 
@@ -48,7 +49,7 @@ def pack(value: Any) -> bytes:
     except WireError:
         _packer = _new_packer()
         raise
-    except Exception as error:  # values are foreign code: a subclass may raise anything while it is written
+    except BaseException as error:  # values are foreign code: a subclass may raise anything while it is written
         # Mostly lone surrogates, circular or too deep structures, lengths over 2^32.
         _packer = _new_packer()
         raise WireError(f"the value has no form on the wire: {_said(error)}", code="unencodable_value") from error
@@ -59,11 +60,11 @@ def pack(value: Any) -> bytes:
     return packed
 
 
-def _said(error: Exception) -> str:
-    try:
-        return str(error) or type(error).__name__
-    except Exception:  # foreign too
-        return type(error).__name__
+def _said(error: BaseException) -> str:
+    text: Any = ""
+    with contextlib.suppress(BaseException):  # foreign too
+        text = str(error)
+    return text if text and type(text) is str else type(error).__name__
 
 
 class _Writing:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from graphport.app.engine import new_loop, run_to_its_end
+from graphport.server.loop import new_loop, run_to_its_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable
