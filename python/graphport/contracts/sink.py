@@ -36,7 +36,7 @@ class PlainAnswers:
     def replay(self, demand: int, node: str, chunks: Sequence[tuple[str, Any]]) -> None:
         """See `DemandSink.replay`. All of it is sent at once."""
         for port, chunk in chunks:
-            if chunk.__class__ is str:
+            if type(chunk) is str:
                 for start in range(0, len(chunk), REPLAY_CHARACTERS):
                     self.chunk(demand, node, port, chunk[start : start + REPLAY_CHARACTERS])
             else:

@@ -143,7 +143,7 @@ class Flight:
         """
         try:
             behind = self.emit(port, chunk)
-        except Exception as error:  # a chunk is foreign code
+        except BaseException as error:  # a chunk is foreign code
             self.fail(failure(self.node, error))
             self._stop_work()
             behind = False
@@ -270,13 +270,13 @@ def joined(chunks: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
     texts: list[str] = []
     characters = 0
     for port, chunk in chunks:
-        if chunk.__class__ is str and texts and result[-1][0] == port and characters < _PIECE_CHARACTERS:
+        if type(chunk) is str and texts and result[-1][0] == port and characters < _PIECE_CHARACTERS:
             texts.append(chunk)
             characters += len(chunk)
             continue
         if texts:
             result[-1] = (result[-1][0], "".join(texts))
-        is_text = chunk.__class__ is str
+        is_text = type(chunk) is str
         texts, characters = ([chunk], len(chunk)) if is_text else ([], 0)
         result.append((port, chunk))
     if texts:

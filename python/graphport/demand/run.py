@@ -243,7 +243,8 @@ class Run:
         if outputs is None:
             return False
         self.replay_kept(place)
-        self._advance(place, outputs, known=True)
+        if not self.closed:
+            self._advance(place, outputs, known=True)
         return True
 
     def _gather(self, place: int, node: CompiledNode) -> dict[str, Any]:

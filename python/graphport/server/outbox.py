@@ -227,7 +227,7 @@ class Outbox:
 
     def chunk(self, demand: int, node: str, port: str, chunk: Any) -> bool:
         """See `DemandSink.chunk`."""
-        if chunk.__class__ is str:
+        if type(chunk) is str:  # not its `__class__`, which a value may give as it likes
             last = self._last_text.get(demand)
             # First what a backlog consists of.
             if last is not None and chunk.isascii() and last.take(node, port, chunk):

@@ -106,7 +106,7 @@ class Replay:
         self._place = self._at = 0
         self.size = size_of(chunks)
         for port, chunk in chunks:
-            if chunk.__class__ is str:
+            if type(chunk) is str:
                 utf8_size(chunk)
             else:
                 packed_chunk(demand, node, port, chunk)
@@ -119,7 +119,7 @@ class Replay:
     def take(self) -> bytes:
         """The next message, of text at most `REPLAY_CHARACTERS`."""
         port, chunk = self._chunks[self._place]
-        if chunk.__class__ is str:
+        if type(chunk) is str:
             start = self._at
             self._at += REPLAY_CHARACTERS
             if self._at >= len(chunk):

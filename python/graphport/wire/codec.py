@@ -46,6 +46,9 @@ def pack(value: Any) -> bytes:
     others_before = _writing.others
     try:
         packed: bytes = _packer.pack(value)
+        if _writing.others != others_before:
+            _refuse_unreadable(value)
+            _read_again(packed)
     except WireError:
         _packer = _new_packer()
         raise
@@ -55,8 +58,6 @@ def pack(value: Any) -> bytes:
         raise WireError(f"the value has no form on the wire: {_said(error)}", code="unencodable_value") from error
     if len(packed) > _KEPT_BUFFER_BYTES:
         _packer = _new_packer()
-    if _writing.others != others_before:
-        _refuse_unreadable(value)
     return packed
 
 
@@ -100,6 +101,14 @@ def _refuse_unreadable(value: Any) -> None:
             raise WireError(
                 f"a set that holds a {type(item).__name__} has no form on the wire", code="unencodable_value"
             )
+
+
+def _read_again(packed: bytes) -> None:
+    """Refuse what another thread, or the value's own code, has changed while it was written: counts are then wrong."""
+    try:
+        unpack(packed)
+    except WireError as error:
+        raise WireError(f"the value changed while it was written: {error.message}", code="unencodable_value") from None
 
 
 def _may_be_key(key: Any) -> bool:
