@@ -15,7 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from graphport.app.engine import leave, new_loop
+from graphport.app.engine import leave
+from graphport.server.loop import new_loop
 from graphport.contracts.sink import PlainAnswers
 
 if TYPE_CHECKING:

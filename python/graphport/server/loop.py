@@ -15,13 +15,16 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine
+    from types import TracebackType
 
 # Exit status of an engine whose loop cannot go on.
 EXIT_BROKEN: Final = 70
 _FIRST_PRIVATE_FD: Final = 10
 # A loop that is interrupted more often than this within a second makes no headway.
 _MOST_ESCAPES: Final = 20
+
+_PACKAGE: Final = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 
 _log = logging.getLogger("graphport.loop")
 
@@ -39,29 +42,23 @@ class LastWords:
 
 def new_loop() -> asyncio.AbstractEventLoop:
     """An event loop: uvloop's if it is installed."""
-    with _low_fds_taken():
-        try:
-            import uvloop
-        except ImportError:
-            loop: asyncio.AbstractEventLoop = asyncio.new_event_loop()
-            # Tools that freeze time for a test replace `time.monotonic`, which the loop looks up at each turn.
-            setattr(loop, "time", monotonic)  # noqa: B010 - a method is not to be assigned to
-        else:
-            loop = uvloop.new_event_loop()
+    _take_low_fds()
+    try:
+        import uvloop
+    except ImportError:
+        loop: asyncio.AbstractEventLoop = asyncio.new_event_loop()
+        # Tools that freeze time for a test replace `time.monotonic`, which the loop looks up at each turn.
+        setattr(loop, "time", monotonic)  # noqa: B010 - a method is not to be assigned to
+    else:
+        loop = uvloop.new_event_loop()
     return loop
 
 
-@contextlib.contextmanager
-def _low_fds_taken() -> Iterator[None]:
-    """Meanwhile nothing gets an fd that careless code is likely to close."""
-    taken = [os.open(os.devnull, os.O_RDONLY)]
-    while taken[-1] < _FIRST_PRIVATE_FD:
-        taken.append(os.open(os.devnull, os.O_RDONLY))
-    try:
-        yield
-    finally:
-        for fd in taken:
-            os.close(fd)
+def _take_low_fds() -> None:
+    """Fill the numbers that careless code is likely to close, so that the loop, now or later, gets none of them."""
+    while (fd := os.open(os.devnull, os.O_RDONLY)) < _FIRST_PRIVATE_FD:
+        continue
+    os.close(fd)
 
 
 def run_to_its_end(
@@ -82,17 +79,20 @@ def run_to_its_end(
                 raise
             now = monotonic()
             escapes = [*(then for then in escapes if now - then < 1), now]
-            if loop.is_closed() or len(escapes) > _MOST_ESCAPES:
-                _say(last_words, escaped)
+            if loop.is_closed() or len(escapes) > _MOST_ESCAPES or _was_ours(escaped.__traceback__):
+                if last_words is not None:
+                    last_words.say(f"the engine cannot go on: a node interrupted it by {type(escaped).__name__}")
                 return EXIT_BROKEN
-            with contextlib.suppress(Exception):
-                _log.error("a node interrupted the engine's loop, which goes on", exc_info=escaped)
+            _log.error("a node interrupted the engine's loop, which goes on", exc_info=escaped)
 
 
-def _say(last_words: LastWords | None, escaped: BaseException) -> None:
-    if last_words is not None:
-        with contextlib.suppress(Exception):
-            last_words.say(f"the engine's event loop cannot go on: {type(escaped).__name__}")
+def _was_ours(trace: TracebackType | None) -> bool:
+    """Whether a function of the engine was interrupted, by a signal handler that raises: it has left its work undone."""
+    frames = []
+    while trace is not None:
+        frames.append(trace.tb_frame.f_code.co_filename)
+        trace = trace.tb_next
+    return any(name.startswith(_PACKAGE) for name in frames[1:])
 
 
 def _nobody(_reason: str) -> None:
