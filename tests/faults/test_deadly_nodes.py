@@ -74,6 +74,7 @@ def test_every_node_has_its_line() -> None:
     assert len(DEADLY) >= 9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SURVIVED)
 def test_the_engine_goes_on_and_ends_with_its_pipe(engine: PortClient, kind: str) -> None:
     if "memory" in kind:
@@ -96,6 +97,7 @@ def test_the_engine_goes_on_and_ends_with_its_pipe(engine: PortClient, kind: str
     assert engine.wait() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", DEADLY)
 def test_the_engine_ends_and_its_pipe_with_it(engine: PortClient, kind: str) -> None:
     engine.open(one(kind), session=3, req=3)
@@ -111,6 +113,7 @@ def test_the_engine_ends_and_its_pipe_with_it(engine: PortClient, kind: str) -> 
     assert all("SystemExit" in message[2]["message"] for message in last)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", PARENTS)
 def test_a_child_that_lives_on_holds_neither_end_of_the_pipe(engine: PortClient, kind: str) -> None:
     engine.open(one(kind), session=3, req=3)

@@ -17,7 +17,7 @@ FLAT_BYTES: Final = {int: 32, float: 24, bool: 8, type(None): 8}
 _OVERHEAD_BYTES: Final = 64
 _SAMPLED: Final = 4_096
 # Of deep values so many parts are measured, and the rest taken to be like them.
-_MEASURED: Final = 50_000
+_MEASURED: Final = 200_000
 
 
 def size_of(value: Any) -> int:
