@@ -52,7 +52,8 @@ def breaks_time_and_json() -> str:
 
     for name in ("time", "monotonic", "perf_counter", "sleep", "time_ns", "monotonic_ns"):
         setattr(time, name, broken)
-    json.dumps = json.loads = broken
+    for name in ("dumps", "loads"):
+        setattr(json, name, broken)
     return "done"
 
 

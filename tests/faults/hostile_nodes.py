@@ -1,4 +1,4 @@
-"""Nodes that do what no node should and that an engine outlives. One function here, one line in `test_hostile_nodes`."""
+"""Nodes that do what no node should, which an engine outlives. One function here, one line in `test_hostile_nodes`."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def changes_logging() -> str:
 
 @node(effect="volatile")
 def replaces_standard_streams() -> str:
-    sys.stdout = sys.stderr = sys.__stdout__ = sys.__stderr__ = None  # type: ignore[misc,assignment]
+    sys.stdout = sys.stderr = sys.__stdout__ = sys.__stderr__ = None  # type: ignore[misc]
     return "done"
 
 
@@ -268,10 +268,10 @@ class _Shouting(Exception):
 
 class _Hidden(Exception):
     @property
-    def __traceback__(self) -> Any:
+    def __traceback__(self) -> Any:  # type: ignore[override]
         raise KeyError("no traceback")
 
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> Any:
         raise KeyError("no class")
 
@@ -402,7 +402,7 @@ class _HugeRepr:
 
 
 class _NoClass:
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> Any:
         raise SystemExit("no class")
 

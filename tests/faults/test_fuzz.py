@@ -39,9 +39,8 @@ def frames() -> list[bytes]:
     """The short frames of the wire vectors, the refused ones too."""
     found = []
     for kind in ("value", "to_engine", "to_beam"):
-        for row in json.loads((VECTORS / f"{kind}.json").read_text(encoding="utf-8")):
-            if "*" not in row["hex"]:
-                found.append(bytes.fromhex(row["hex"].replace(" ", "")))
+        rows = json.loads((VECTORS / f"{kind}.json").read_text(encoding="utf-8"))
+        found += [bytes.fromhex(row["hex"].replace(" ", "")) for row in rows if "*" not in row["hex"]]
     return [frame for frame in found if len(frame) <= LONGEST_VECTOR]
 
 
@@ -142,11 +141,13 @@ def test_parts_at_random_are_put_together_or_refused() -> None:
     draw = random.Random(SEED)
     transfers, codes = Transfers(), Counter[str]()
     for _ in range(FEW):
-        part = Part(draw.randrange(8), draw.choice((0, 0, 1, 1, 2, 3, 2**62)), draw.random() < 0.2, b"x" * draw.randrange(9))
+        part = Part(
+            draw.randrange(8), draw.choice((0, 0, 1, 1, 2, 3, 2**62)), draw.random() < 0.2, b"x" * draw.randrange(9)
+        )
         try:
             codes["whole" if transfers.take(part) is not None else "kept"] += 1
         except GraphportError as error:
-            codes[error.code] += 1  # noqa: PT017 - one outcome of three
+            codes[error.code] += 1
         if draw.random() < 0.02:
             transfers.forget(draw.randrange(8))
     for number in range(8):

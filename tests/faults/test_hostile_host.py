@@ -85,7 +85,9 @@ def test_half_a_frame_then_silence_then_the_end_is_an_end(engine: PortClient, ha
     ids=["no bytes", "4 GB", "a byte too long", "no MessagePack", "noise"],
 )
 @pytest.mark.parametrize("greeted", [False, True])
-def test_a_frame_that_is_none_ends_the_engine_and_takes_no_memory(engine: PortClient, raw: bytes, greeted: bool) -> None:
+def test_a_frame_that_is_none_ends_the_engine_and_takes_no_memory(
+    engine: PortClient, raw: bytes, greeted: bool
+) -> None:
     if greeted:
         engine.hello()
     before = memory(engine.pid) if greeted else None
@@ -100,7 +102,13 @@ def test_a_frame_that_is_none_ends_the_engine_and_takes_no_memory(engine: PortCl
 
 @pytest.mark.parametrize(
     "first",
-    [["demand_async", 1, 1, "n", {}], ["open", 1, 1, {}, {}], ["cancel", 1], ["part", 1, 0, True, b""], [[["ping", 1]]]],
+    [
+        ["demand_async", 1, 1, "n", {}],
+        ["open", 1, 1, {}, {}],
+        ["cancel", 1],
+        ["part", 1, 0, True, b""],
+        [[["ping", 1]]],
+    ],
     ids=["demand", "open", "cancel", "part", "batch of a batch"],
 )
 def test_nothing_is_done_before_hello(engine: PortClient, first: list[Any]) -> None:
@@ -138,7 +146,9 @@ def test_ids_in_any_order_of_any_size_are_answered_once_each(engine: PortClient)
 
 def test_cancels_and_grants_of_what_is_not_there_are_nothing(engine: PortClient) -> None:
     engine.hello()
-    engine.send([["cancel", number] for number in range(5_000)], [["grant", number, 2**63 - 1] for number in range(5_000)])
+    engine.send(
+        [["cancel", number] for number in range(5_000)], [["grant", number, 2**63 - 1] for number in range(5_000)]
+    )
     engine.ping()
 
     assert {message[0] for message in engine.messages} == {"ready", "credit", "pong"}

@@ -65,9 +65,7 @@ BESIDE: Final = ("bystander", "release", "cancels-every-task")
 
 
 def test_every_node_has_its_line() -> None:
-    types = {
-        name.replace("_", "-") for name, one in vars(hostile_nodes).items() if hasattr(one, "__graphport_node__")
-    }
+    types = {name.replace("_", "-") for name, one in vars(hostile_nodes).items() if hasattr(one, "__graphport_node__")}
 
     assert types == {*NODES, *GIVERS, *STREAMERS, *BESIDE}
     assert len(NODES) >= 44
@@ -118,7 +116,7 @@ def test_a_strange_value_with_a_form_arrives(shared: SharedEngine, giver: str, w
 
 
 def test_tasks_that_another_node_cancels_are_failures_of_theirs(shared: SharedEngine) -> None:
-    """Tasks of one loop can always reach one another; what counts is that each demand is answered and the engine lives."""
+    """Tasks of one loop can always reach one another; what counts is that each is answered and the engine lives."""
     bystander = shared.start("bystander", number=1)
     answer = shared.demand("cancels-every-task")
 

@@ -146,9 +146,7 @@ def test_every_demand_and_request_is_answered_exactly_once(round_: int) -> None:
     assert ends.total() + len(duplicates) == host.demanded.total()
     assert all(ends[number] <= count for number, count in host.demanded.items())
     assert set(ends) <= set(host.demanded)
-    replies = Counter(
-        message[1] for message in messages if message[0] in ("reply", "error") and message[1] is not None
-    )
+    replies = Counter(message[1] for message in messages if message[0] in ("reply", "error") and message[1] is not None)
     assert replies == host.requested
     codes = {message[3]["code"] for message in messages if message[0] == "demand_error"}
     assert codes <= {"cancelled", "deadline_exceeded", "unknown_session", "unknown_node"}

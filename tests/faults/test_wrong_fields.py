@@ -1,4 +1,4 @@
-"""Every field of every message, with values of every wrong type: `bad_message` to the right one, and the engine goes on."""
+"""Every field of every message with values of every wrong type: `bad_message` to the right one, the engine goes on."""
 
 from __future__ import annotations
 
@@ -83,6 +83,11 @@ def wrong() -> Iterator[tuple[str, list[Any]]]:
             for label, value in VALUES.items():
                 if label not in RIGHT[kind]:
                     yield f"{name} field {place}: {label}", [*right[:place], value, *right[place + 1 :]]
+    yield from wrong_options()
+
+
+def wrong_options() -> Iterator[tuple[str, list[Any]]]:
+    """The same for what a demand says in maps and lists."""
     for option, kind in OPTIONS.items():
         for label, value in VALUES.items():
             if label not in RIGHT[kind]:
@@ -92,7 +97,8 @@ def wrong() -> Iterator[tuple[str, list[Any]]]:
         yield f"the name is {label}", [value, 1, 2]
     for label, inputs in {"port": {"n": {1: 2}}, "ports": {"n": []}, "node": {1: {}}}.items():
         yield f"inputs: {label}", ["demand_async", 1, 901, "n", {"inputs": inputs}]
-    for label, node in {"none": [], "twice": ["a", "a"], "number": ["a", 1], "many": [str(n) for n in range(1_001)]}.items():
+    many = [str(number) for number in range(1_001)]
+    for label, node in {"none": [], "twice": ["a", "a"], "number": ["a", 1], "many": many}.items():
         yield f"nodes: {label}", ["demand_async", 1, 901, node, {}]
 
 

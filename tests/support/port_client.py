@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 PACKAGE_ROOT: Final = Path(__file__).parents[2] / "python"
-_PATIENCE_S: Final = float(os.environ.get("PAT","30"))
+_PATIENCE_S: Final = 30.0
 
 Message = list[Any]
 

@@ -57,9 +57,7 @@ def run_port(node_modules: Sequence[str], *, stdio: bool) -> int:
     sys.setswitchinterval(0.0005)
     composition = Composition(node_modules)
     last_words = LastWords()
-    serving = serve(
-        wire, captured, stdio=stdio, start=composition.start, stop=composition.stop, last_words=last_words
-    )
+    serving = serve(wire, captured, stdio=stdio, start=composition.start, stop=composition.stop, last_words=last_words)
     try:
         return run_to_its_end(new_loop(), serving, last_words)
     finally:

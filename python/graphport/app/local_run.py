@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from graphport.app.engine import leave
-from graphport.server.loop import new_loop
 from graphport.contracts.sink import PlainAnswers
+from graphport.server.loop import new_loop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

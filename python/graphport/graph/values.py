@@ -32,7 +32,9 @@ def size_of(value: Any) -> int:
 
 
 def _size_of_tree(root: Any) -> int:
-    total, measured, waiting, seen = 0, 0, [(root, 1)], set()
+    total = measured = 0
+    waiting: list[tuple[Any, int]] = [(root, 1)]
+    seen: set[int] = set()
     while waiting:
         value, times = waiting.pop()
         measured += times

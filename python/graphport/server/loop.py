@@ -8,7 +8,6 @@ Called by `app.engine` and `graphport.erlport`.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 from time import monotonic
@@ -87,7 +86,7 @@ def run_to_its_end(
 
 
 def _was_ours(trace: TracebackType | None) -> bool:
-    """Whether a function of the engine was interrupted, by a signal handler that raises: it has left its work undone."""
+    """Whether a function of the engine was interrupted, as by a signal handler: it has left its work undone."""
     frames = []
     while trace is not None:
         frames.append(trace.tb_frame.f_code.co_filename)
