@@ -19,7 +19,7 @@ class SharedEngine:
     """An engine that all tests of a module use, each with sessions of its own."""
 
     def __init__(self) -> None:
-        self.engine = PortClient("--nodes", "hostile_nodes", folder=FOLDER)
+        self.engine = PortClient("--nodes", "hostile_nodes", "--nodes", "hostile_values", folder=FOLDER)
         self._numbers = count(1)
         self.engine.hello()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from tests.faults import hostile_nodes
+from tests.faults import hostile_nodes, hostile_values
 
 if TYPE_CHECKING:
     from tests.faults.conftest import SharedEngine
@@ -65,11 +65,16 @@ BESIDE: Final = ("bystander", "release", "cancels-every-task")
 
 
 def test_every_node_has_its_line() -> None:
-    types = {name.replace("_", "-") for name, one in vars(hostile_nodes).items() if hasattr(one, "__graphport_node__")}
+    types = {
+        name.replace("_", "-")
+        for module in (hostile_nodes, hostile_values)
+        for name, one in vars(module).items()
+        if hasattr(one, "__graphport_node__")
+    }
 
     assert types == {*NODES, *GIVERS, *STREAMERS, *BESIDE}
     assert len(NODES) >= 44
-    assert len(hostile_nodes.VALUES) >= 25
+    assert len(hostile_values.VALUES) >= 25
 
 
 @pytest.mark.parametrize("kind", NODES)
@@ -82,7 +87,7 @@ def test_a_hostile_node_harms_only_its_own_demand(shared: SharedEngine, kind: st
 
 
 @pytest.mark.parametrize("giver", GIVERS)
-@pytest.mark.parametrize("what", hostile_nodes.VALUES)
+@pytest.mark.parametrize("what", hostile_values.VALUES)
 def test_a_value_without_a_form_fails_the_demand_alone(shared: SharedEngine, giver: str, what: str) -> None:
     answer = shared.demand_beside_others(giver, what=what)
 
@@ -91,7 +96,7 @@ def test_a_value_without_a_form_fails_the_demand_alone(shared: SharedEngine, giv
 
 
 @pytest.mark.parametrize("streamer", STREAMERS)
-@pytest.mark.parametrize("what", hostile_nodes.VALUES)
+@pytest.mark.parametrize("what", hostile_values.VALUES)
 def test_a_chunk_without_a_form_fails_its_node(shared: SharedEngine, streamer: str, what: str) -> None:
     answer = shared.demand_beside_others(streamer, what=what, options={"stream": True})
 
@@ -100,7 +105,7 @@ def test_a_chunk_without_a_form_fails_its_node(shared: SharedEngine, streamer: s
 
 
 @pytest.mark.parametrize("streamer", STREAMERS)
-@pytest.mark.parametrize("what", hostile_nodes.VALUES)
+@pytest.mark.parametrize("what", hostile_values.VALUES)
 def test_a_chunk_that_nobody_heard_fails_who_hears_it_later(shared: SharedEngine, streamer: str, what: str) -> None:
     unheard = shared.demand_beside_others(streamer, what=what)
     heard = shared.demand_beside_others(streamer, what=what, options={"stream": True})
@@ -110,7 +115,7 @@ def test_a_chunk_that_nobody_heard_fails_who_hears_it_later(shared: SharedEngine
 
 
 @pytest.mark.parametrize("giver", [*GIVERS, *STREAMERS])
-@pytest.mark.parametrize("what", hostile_nodes.FINE)
+@pytest.mark.parametrize("what", hostile_values.FINE)
 def test_a_strange_value_with_a_form_arrives(shared: SharedEngine, giver: str, what: str) -> None:
     assert outcome(shared.demand_beside_others(giver, what=what, options={"stream": True})) == FINE
 

@@ -104,6 +104,9 @@ class Connection:
                 self._evaluator.advance()
         except WireError as error:
             self._refuse(error, EXIT_PROTOCOL)
+        except Exception as error:  # out of memory, say: what was read would be lost, and who waits for it never told
+            _log.exception("what came could not be handled")
+            self.give_up(f"the engine failed at what it was sent: {type(error).__name__}")
         finally:
             self._outbox.flush()
 
