@@ -34,9 +34,9 @@ FRAGMENTS: Final = (
 
 
 def mutated(draw: random.Random, frames: Sequence[bytes]) -> bytes:
-    """One of the frames, changed in one to four ways."""
+    """One of the frames, changed in one to four ways; one is the most likely, for it leaves most of the frame right."""
     frame = bytearray(draw.choice(frames))
-    for _ in range(1 + int(draw.random() * 4)):
+    for _ in range(1 + int(draw.random() ** 3 * 4)):
         MUTATIONS[int(draw.random() * len(MUTATIONS))](draw, frame, frames)
     return bytes(frame)
 
