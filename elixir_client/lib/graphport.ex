@@ -68,7 +68,20 @@ defmodule Graphport do
   the same. Keys of maps that were atoms come back as strings; in Python `1`, `1.0` and `true` are one key.
   """
 
-  alias Graphport.{Bytes, Caller, Demand, DemandStream, Error, GraphSource, Instance, Options, Query, Session}
+  alias Graphport.{
+    Bytes,
+    Caller,
+    Demand,
+    DemandStream,
+    Error,
+    GraphSource,
+    Instance,
+    Options,
+    PubSub,
+    Query,
+    Session
+  }
+
   alias Graphport.Instance.{Demands, Pool, SessionServer}
 
   @typedoc "Ports to values; for several nodes, node ids to maps of ports to values."
@@ -104,7 +117,10 @@ defmodule Graphport do
   #{Options.docs(:start_link)}
   """
   @spec start_link(keyword) :: {:ok, pid} | {:error, Error.t() | term}
-  def start_link(options), do: :start_link |> Options.validate!(options) |> Instance.Supervisor.start_link()
+  def start_link(options) do
+    options = Options.validate!(:start_link, options)
+    Instance.Supervisor.start_link(%{options | pubsub: PubSub.find!(options.pubsub)})
+  end
 
   @doc """
   Loads a graph and returns a session.
@@ -129,7 +145,8 @@ defmodule Graphport do
 
     with {:ok, graph} <- GraphSource.load(graph),
          {:ok, instance} <- Instance.fetch(name) do
-      SessionServer.open(instance, graph, owner, options.name, options.timeout)
+      topic = PubSub.target!(options, instance.pubsub)
+      SessionServer.open(instance, graph, owner, options.name, options.timeout, topic)
     end
   end
 

@@ -64,10 +64,11 @@ defmodule Graphport.Caller do
     ArgumentError -> :ok
   end
 
-  @doc "Takes the row of a demand that nobody wants any more, and cancels it."
-  @spec abandon(Instance.t(), pos_integer) :: :ok | :gone
-  def abandon(instance, id) do
+  @doc "Takes the row of a demand that the caller wants no more, and cancels it; who listens besides is told why."
+  @spec abandon(Instance.t(), pos_integer, Error.t()) :: :ok | :gone
+  def abandon(instance, id, why) do
     with {:ok, row} <- Demands.take(instance, id) do
+      Demands.drop(row, why)
       send_cancel(instance, id, elem(row, 7))
       :ok
     end
@@ -101,8 +102,10 @@ defmodule Graphport.Caller do
         {:error, error(node, Error.new(:engine_down, "the Graphport instance ended"))}
     after
       patience(deadline) ->
-        case abandon(instance, id) do
-          :ok -> {:error, deadline_exceeded(node)}
+        error = deadline_exceeded(node)
+
+        case abandon(instance, id, error) do
+          :ok -> {:error, error}
           # Somebody took it: the answer is here, or on its way.
           :gone -> await(instance, id, node, ref, :infinity)
         end
@@ -142,8 +145,9 @@ defmodule Graphport.Caller do
   defp start(instance, session, node, options, target, deadline, wait_until) do
     with {:ok, route} <- route(instance, session, wait_until),
          id = System.unique_integer([:positive]),
-         {:ok, frame} <- Messages.demand_async(id, elem(route, 2), node, wire_options(options, deadline)) do
-      case send_demand(instance, id, node, options, target, route, frame, wait_until) do
+         asked = asked(options, route),
+         {:ok, frame} <- Messages.demand_async(id, elem(route, 2), node, wire_options(asked, deadline)) do
+      case send_demand(instance, id, node, {options, asked}, target, route, frame, wait_until) do
         # The engine was replaced since the route was published: the session knows, or finds out.
         :closed ->
           :ets.delete_object(instance.routes, route)
@@ -162,15 +166,29 @@ defmodule Graphport.Caller do
     end
   end
 
-  defp send_demand(instance, id, node, options, target, route, frame, wait_until) do
-    {_session, _pid, _wire_id, epoch, port, credit} = route
+  # What is asked of the engine: for a session that broadcasts, chunks always. Those the caller does not want have no
+  # window, since nobody would grant them.
+  defp asked(options, {_session, _pid, _wire_id, _epoch, _port, _credit, nil}), do: options
+
+  defp asked(options, _broadcasting) do
+    case wire_stream(options) do
+      true -> options
+      false -> options |> Map.delete(:window) |> Map.put(:stream, true)
+      _nodes -> %{options | stream: true}
+    end
+  end
+
+  defp send_demand(instance, id, node, {options, asked}, target, route, frame, wait_until) do
+    {_session, _pid, _wire_id, epoch, port, credit, broadcaster} = route
     {destination, wrap, watched} = target
     wrap = if wrap == :own_ref, do: {:tag, id}, else: wrap
-    row = Demands.row(id, destination, wrap, watched, node, stream(options), epoch, events(options))
+    audience = broadcaster && {broadcaster, nil, false}
+    stream = if broadcaster, do: overheard_stream(options), else: stream(options)
+    row = Demands.row(id, destination, wrap, watched, node, stream, epoch, events(options), audience)
     Demands.insert(instance, row)
     Janitor.watch(instance, watched)
 
-    with {:error, reason} <- write(instance, port, credit, frame, id, route, node, options, wait_until) do
+    with {:error, reason} <- write(instance, port, credit, frame, id, route, node, asked, wait_until) do
       case {Demands.take(instance, id), reason} do
         # Whoever took the row has sent, or will send, the last message: this demand counts as started.
         {:gone, _reason} -> {:ok, id}
@@ -227,6 +245,11 @@ defmodule Graphport.Caller do
   defp stream(%{stream: nodes}) when is_list(nodes), do: nodes != []
   defp stream(%{stream: stream}), do: stream
   defp stream(_demand), do: false
+
+  # The engine sends every chunk then, so the row says which are for the destination. A window makes it all of them.
+  defp overheard_stream(%{window: _} = options), do: stream(options)
+  defp overheard_stream(%{stream: nodes}) when is_list(nodes), do: nodes
+  defp overheard_stream(options), do: stream(options)
 
   defp events(%{events: events}), do: events
   defp events(_demand), do: false

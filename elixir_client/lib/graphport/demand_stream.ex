@@ -23,7 +23,8 @@ defmodule Graphport.DemandStream do
   def new(session, node, options),
     do: Stream.resource(fn -> start(session, node, options) end, &next/1, &finish/1)
 
-  # ports: the first streaming port seen of each node, or :all; owed: chunks taken from the mailbox, not yet granted;
+  # ports: the first streaming port seen of each node, or :all; nodes: those whose chunks are wanted, if not any's (the
+  # engine sends more when others listen too); owed: chunks taken from the mailbox, not yet granted;
   # batch: so many are granted at once; give_up_at: when the engine should long have said that the deadline passed;
   # done: the last message was taken.
   defp start(session, node, options) do
@@ -43,6 +44,7 @@ defmodule Graphport.DemandStream do
           give_up_at: Writer.deadline(Caller.patience(deadline)),
           elements: options.elements,
           ports: if(options.stream == :all, do: :all, else: %{}),
+          nodes: if(is_list(options.stream), do: options.stream, else: :any),
           owed: 0,
           batch: max(div(options.window, 2), 1),
           done: false
@@ -103,17 +105,24 @@ defmodule Graphport.DemandStream do
 
   defp waited(state) do
     cond do
-      Writer.left_ms(state.give_up_at) != 0 -> next(state)
-      abandon(state) == :ok -> raise Caller.deadline_exceeded(state.node)
+      Writer.left_ms(state.give_up_at) != 0 ->
+        next(state)
+
+      abandon(state, Caller.deadline_exceeded(state.node)) == :ok ->
+        raise Caller.deadline_exceeded(state.node)
+
       # Somebody took the row: the last message is here, or on its way.
-      true -> next(%{state | give_up_at: :infinity})
+      true ->
+        next(%{state | give_up_at: :infinity})
     end
   end
 
   defp taken({:node_stream, node, {port, chunk}}, state) do
     state = %{state | owed: state.owed + 1}
+    wanted? = state.nodes == :any or node in state.nodes
 
     case state.ports do
+      _ports when not wanted? -> next(state)
       :all -> {[element(state, node, {port, chunk})], state}
       %{^node => ^port} -> {[element(state, node, chunk)], state}
       %{^node => _first} -> next(state)
@@ -133,12 +142,12 @@ defmodule Graphport.DemandStream do
   defp element(%{elements: :messages}, node, chunk), do: {:node_stream, node, chunk}
 
   defp finish(state) do
-    unless state.done, do: abandon(state)
+    unless state.done, do: abandon(state, Error.new(:cancelled, "the stream was not read to its end"))
     if state.consumer == self(), do: forget(state.ref)
   end
 
-  defp abandon(state) do
-    Caller.abandon(state.instance, state.id)
+  defp abandon(state, why) do
+    Caller.abandon(state.instance, state.id, why)
   rescue
     # The instance has stopped, and the demand with it.
     ArgumentError -> :gone

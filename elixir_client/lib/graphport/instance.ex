@@ -4,7 +4,7 @@ defmodule Graphport.Instance do
   #
   # Tables (all public; the Table process owns them):
   #   demands   rows of `Graphport.Instance.Demands`, one per open demand or request
-  #   routes    {session, pid, wire session, epoch, port, credit}: where a session is loaded now
+  #   routes    {session, pid, wire session, epoch, port, credit, broadcaster}: where a session is loaded now
   #   engines   {index, :up, epoch, port, credit, facts} or {index, :down, %Graphport.Error{}}
   #   placements  {epoch, sessions} of each engine that takes sessions in, or {:closed, %Graphport.Error{}}
   #   watched   {pid}: the callers that the janitor monitors
@@ -27,6 +27,8 @@ defmodule Graphport.Instance do
     :janitor,
     :log_relay,
     :sessions,
+    :broadcasters,
+    :pubsub,
     :registry,
     :tasks,
     :owners,
@@ -46,6 +48,8 @@ defmodule Graphport.Instance do
           janitor: atom,
           log_relay: atom,
           sessions: atom,
+          broadcasters: atom,
+          pubsub: Graphport.PubSub.t() | nil,
           registry: atom,
           tasks: atom,
           owners: [atom],
@@ -57,7 +61,7 @@ defmodule Graphport.Instance do
   @type epoch :: pos_integer
 
   @typedoc "A row of `routes`."
-  @type route :: {pos_integer, pid, pos_integer, epoch, Pipe.wire(), Credit.t()}
+  @type route :: {pos_integer, pid, pos_integer, epoch, Pipe.wire(), Credit.t(), pid | nil}
 
   @doc "The instance of that name, if it runs."
   @spec fetch(atom) :: {:ok, t} | {:error, Error.t()}
@@ -68,9 +72,9 @@ defmodule Graphport.Instance do
     end
   end
 
-  @doc "Creates the tables in the calling process, and publishes the instance with so many engines."
-  @spec create(atom, pos_integer) :: t
-  def create(name, engines) do
+  @doc "Creates the tables in the calling process, and publishes the instance."
+  @spec create(%{name: atom, engines: pos_integer, pubsub: Graphport.PubSub.t() | nil}) :: t
+  def create(%{name: name, engines: engines} = settings) do
     # Both kinds of concurrency at once cost a third more of every access (measured on OTP 25).
     read = [:set, :public, read_concurrency: true]
 
@@ -85,6 +89,8 @@ defmodule Graphport.Instance do
       janitor: process_name(name, :janitor),
       log_relay: process_name(name, :log_relay),
       sessions: process_name(name, :sessions),
+      broadcasters: process_name(name, :broadcasters),
+      pubsub: settings.pubsub,
       registry: process_name(name, :registry),
       tasks: process_name(name, :tasks),
       owners: for(index <- 0..(engines - 1), do: owner(name, index)),

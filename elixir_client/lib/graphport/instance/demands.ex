@@ -6,9 +6,10 @@ defmodule Graphport.Instance.Demands do
 
   alias Graphport.Error
   alias Graphport.Instance
+  alias Graphport.Instance.Audience
   alias Graphport.Wire.Messages
 
-  # {id, destination, wrap, watched, node, stream, first ports, epoch, events}; element 1 is the key.
+  # {id, destination, wrap, watched, node, stream, first ports, epoch, events, audience}; element 1 is the key.
   @first_ports 7
 
   @typedoc "Where messages go: a pid, or an alias made by a monitor."
@@ -23,15 +24,19 @@ defmodule Graphport.Instance.Demands do
   @typedoc "What was demanded, as it was given; nil for a request, which is no demand."
   @type target :: String.t() | [String.t()] | nil
 
-  @type stream :: boolean | :all
+  @typedoc "Which chunks go to the destination. A list of nodes only where the engine sends more than these."
+  @type stream :: boolean | :all | [String.t()]
 
   # The table copies a row out for every chunk, and a list of a thousand nodes costs much; a long binary is shared.
   @typep kept_target :: String.t() | nil | {:packed, binary}
-  @type row :: {pos_integer, destination, wrap, pid, kept_target, stream, map, Instance.epoch(), boolean}
+  @type row ::
+          {pos_integer, destination, wrap, pid, kept_target, stream, map, Instance.epoch(), boolean,
+           Audience.t()}
 
-  @spec row(pos_integer, destination, wrap, pid, target, stream, Instance.epoch(), boolean) :: row
-  def row(id, destination, wrap, watched, node, stream, epoch, events \\ false),
-    do: {id, destination, wrap, watched, pack(node), stream, %{}, epoch, events}
+  @spec row(pos_integer, destination, wrap, pid, target, stream, Instance.epoch(), boolean, Audience.t()) ::
+          row
+  def row(id, destination, wrap, watched, node, stream, epoch, events \\ false, audience \\ nil),
+    do: {id, destination, wrap, watched, pack(node), stream, %{}, epoch, events, audience}
 
   defp pack(nodes) when is_list(nodes), do: {:packed, :erlang.term_to_binary(nodes)}
   defp pack(node), do: node
@@ -100,12 +105,25 @@ defmodule Graphport.Instance.Demands do
 
   @doc "The last message of a demand that is done."
   @spec complete(row, map) :: term
-  def complete(row, outputs), do: deliver(row, {:demand_complete, target(elem(row, 4)), outputs})
+  def complete(row, outputs) do
+    node = target(elem(row, 4))
+    deliver(row, {:demand_complete, node, outputs})
+    if elem(row, 9) != nil, do: Audience.completed(elem(row, 9), row, node, outputs)
+  end
 
   @doc "The last message of a row that failed."
   @spec fail(row, Error.t()) :: term
   def fail(row, error) when elem(row, 4) == nil, do: deliver(row, {:error, error})
-  def fail(row, error), do: deliver(row, {:demand_error, target(elem(row, 4)), error})
+
+  def fail(row, error) do
+    deliver(row, {:demand_error, target(elem(row, 4)), error})
+    drop(row, error)
+  end
+
+  @doc "The end of a row whose destination is told nothing, or knows: for those who listen besides."
+  @spec drop(row, Error.t()) :: term
+  def drop(row, _error) when elem(row, 9) == nil, do: :ok
+  def drop(row, error), do: Audience.failed(elem(row, 9), row, target(elem(row, 4)), error)
 
   @doc """
   Passes a chunk on, if the demand wants it: only the first streaming port seen of each node, unless it asked for all.
@@ -115,27 +133,63 @@ defmodule Graphport.Instance.Demands do
   @spec chunk(Instance.t(), pos_integer, String.t(), String.t(), term) :: term
   def chunk(instance, id, node, port, chunk) do
     case :ets.lookup(instance.demands, id) do
-      [{_id, _to, _wrap, _watched, _node, true, %{^node => ^port}, _epoch, _events} = row] ->
+      [{_id, _to, _wrap, _watched, _node, true, %{^node => ^port}, _epoch, _events, nil} = row] ->
         deliver(row, {:node_stream, node, chunk})
 
-      [{_id, _to, _wrap, _watched, _node, true, ports, _epoch, _events} = row]
+      [{_id, _to, _wrap, _watched, _node, true, ports, _epoch, _events, nil} = row]
       when not is_map_key(ports, node) ->
-        :ets.update_element(instance.demands, id, {@first_ports, Map.put(ports, node, port)})
+        note_first(instance, row, node, port)
         deliver(row, {:node_stream, node, chunk})
 
-      [{_id, _to, _wrap, _watched, _node, :all, _ports, _epoch, _events} = row] ->
+      [{_id, _to, _wrap, _watched, _node, :all, _ports, _epoch, _events, nil} = row] ->
         deliver(row, {:node_stream, node, {port, chunk}})
+
+      [{_id, _to, _wrap, _watched, _node, _stream, _ports, _epoch, _events, {_pid, _, _}} = row] ->
+        overheard_chunk(instance, row, node, port, chunk)
 
       _other_port_or_gone ->
         :ok
     end
   end
 
+  # The engine sends every chunk then, whether the destination wants it or not.
+  defp overheard_chunk(instance, row, node, port, chunk) do
+    first = Map.get(elem(row, 6), node)
+    if first == nil, do: note_first(instance, row, node, port)
+    first? = first in [nil, port]
+    stream = elem(row, 5)
+
+    cond do
+      stream == :all ->
+        deliver(row, {:node_stream, node, {port, chunk}})
+
+      first? and (stream == true or (stream != false and node in stream)) ->
+        deliver(row, {:node_stream, node, chunk})
+
+      true ->
+        :ok
+    end
+
+    if first?, do: Audience.chunk(elem(row, 9), node, chunk)
+  end
+
+  defp note_first(instance, row, node, port),
+    do: :ets.update_element(instance.demands, elem(row, 0), {@first_ports, Map.put(elem(row, 6), node, port)})
+
   @doc "Passes an event on, if the demand asked for events."
   @spec event(Instance.t(), pos_integer, String.t(), map) :: term
   def event(instance, id, node, event) do
-    with [row] when elem(row, 8) <- :ets.lookup(instance.demands, id),
-         do: deliver(row, {:node_event, node, event})
+    case :ets.lookup(instance.demands, id) do
+      [row] when elem(row, 9) == nil ->
+        if elem(row, 8), do: deliver(row, {:node_event, node, event})
+
+      [row] ->
+        if elem(row, 8), do: deliver(row, {:node_event, node, event})
+        Audience.event(elem(row, 9), id, node, event)
+
+      [] ->
+        :ok
+    end
   end
 
   @doc "Fails every row of an epoch, of an engine, or of all, but those of the ids in `except`."
@@ -177,5 +231,12 @@ defmodule Graphport.Instance.Demands do
   def count(instance, epoch),
     do: :ets.select_count(instance.demands, [{row_pattern(), [{:==, :"$3", epoch}], [true]}])
 
-  defp row_pattern, do: {:"$1", :_, :_, :"$2", :_, :_, :_, :"$3", :_}
+  @doc "Whether a broadcaster will hear of any of them."
+  @spec heard_by?(Instance.t(), pid) :: boolean
+  def heard_by?(instance, broadcaster) do
+    heard = put_elem(row_pattern(), 9, {broadcaster, :_, :_})
+    :ets.select_count(instance.demands, [{heard, [], [true]}]) > 0
+  end
+
+  defp row_pattern, do: {:"$1", :_, :_, :"$2", :_, :_, :_, :"$3", :_, :_}
 end

@@ -40,6 +40,7 @@ defmodule Graphport.Instance.Supervisor do
         python_path: options.python_path
       },
       engines: options.engines,
+      pubsub: options.pubsub,
       start_timeout: options.start_timeout,
       drain_timeout: options.drain_timeout,
       hello: hello(options),
