@@ -6,7 +6,7 @@ defmodule Graphport.Caller do
   @moduledoc false
 
   alias Graphport.{Demand, Error, Instance, Session}
-  alias Graphport.Instance.{Demands, Janitor, SessionServer}
+  alias Graphport.Instance.{Audience, Demands, Janitor, Reporter, SessionServer, Spans}
   alias Graphport.Port.{Parts, Writer}
   alias Graphport.Wire.Messages
 
@@ -136,22 +136,47 @@ defmodule Graphport.Caller do
   """
   @spec start(Instance.t(), Session.t(), target, map, {Demands.destination(), Demands.wrap() | :own_ref, pid}) ::
           {:ok, pos_integer} | {:error, Error.t()}
+  def start(%{telemetry: nil} = instance, session, node, options, target),
+    do: start(instance, session, node, options, target, System.unique_integer([:positive]), nil)
+
   def start(instance, session, node, options, target) do
-    deadline = Writer.deadline(options.timeout)
-    wait_until = if deadline == :infinity, do: Writer.deadline(@longest_wait_ms), else: deadline
-    start(instance, session, node, options, target, deadline, wait_until)
+    id = System.unique_integer([:positive])
+    span = Spans.begin_demand(instance, session, node, id)
+
+    try do
+      start(instance, session, node, options, target, id, span)
+    rescue
+      error in ArgumentError ->
+        if span, do: Reporter.demand_ended(span.reporter, id, stopping(instance.name))
+        reraise error, __STACKTRACE__
+    else
+      {:error, error} = failed ->
+        if span, do: Reporter.demand_ended(span.reporter, id, error(node, error))
+        failed
+
+      started ->
+        started
+    end
   end
 
-  defp start(instance, session, node, options, target, deadline, wait_until) do
+  defp start(instance, session, node, options, target, id, span) do
+    deadline = Writer.deadline(options.timeout)
+    wait_until = if deadline == :infinity, do: Writer.deadline(@longest_wait_ms), else: deadline
+    start(instance, session, node, options, target, {id, span}, deadline, wait_until)
+  end
+
+  defp start(instance, session, node, options, target, {id, span} = as, deadline, wait_until) do
     with {:ok, route} <- route(instance, session, wait_until),
-         id = System.unique_integer([:positive]),
-         asked = asked(options, route),
+         audience = Audience.new(elem(route, 6), span),
+         asked = asked(options, audience),
          {:ok, frame} <- Messages.demand_async(id, elem(route, 2), node, wire_options(asked, deadline)) do
-      case send_demand(instance, id, node, {options, asked}, target, route, frame, wait_until) do
+      Spans.place(span, id, elem(route, 3))
+
+      case send_demand(instance, id, node, {options, asked, audience}, target, route, frame, wait_until) do
         # The engine was replaced since the route was published: the session knows, or finds out.
         :closed ->
           :ets.delete_object(instance.routes, route)
-          start(instance, session, node, options, target, deadline, wait_until)
+          start(instance, session, node, options, target, as, deadline, wait_until)
 
         other ->
           other
@@ -168,9 +193,13 @@ defmodule Graphport.Caller do
 
   # What is asked of the engine: for a session that broadcasts, chunks always. Those the caller does not want have no
   # window, since nobody would grant them.
-  defp asked(options, {_session, _pid, _wire_id, _epoch, _port, _credit, nil}), do: options
+  defp asked(options, nil), do: options
+  defp asked(options, {_reporter, false}), do: options
+  defp asked(options, {_reporter, true}), do: Map.put(options, :events, true)
 
-  defp asked(options, _broadcasting) do
+  defp asked(options, {_broadcaster, _reporter, events?}) do
+    options = if events?, do: Map.put(options, :events, true), else: options
+
     case wire_stream(options) do
       true -> options
       false -> options |> Map.delete(:window) |> Map.put(:stream, true)
@@ -178,11 +207,10 @@ defmodule Graphport.Caller do
     end
   end
 
-  defp send_demand(instance, id, node, {options, asked}, target, route, frame, wait_until) do
+  defp send_demand(instance, id, node, {options, asked, audience}, target, route, frame, wait_until) do
     {_session, _pid, _wire_id, epoch, port, credit, broadcaster} = route
     {destination, wrap, watched} = target
     wrap = if wrap == :own_ref, do: {:tag, id}, else: wrap
-    audience = broadcaster && {broadcaster, nil, false}
     stream = if broadcaster, do: overheard_stream(options), else: stream(options)
     row = Demands.row(id, destination, wrap, watched, node, stream, epoch, events(options), audience)
     Demands.insert(instance, row)
@@ -310,7 +338,9 @@ defmodule Graphport.Caller do
          true <- :ets.info(instance.demands) != :undefined do
       reraise error, stacktrace
     else
-      _stopped -> {:error, Error.new(:shutting_down, "the Graphport instance #{inspect(name)} has stopped")}
+      _stopped -> {:error, stopping(name)}
     end
   end
+
+  defp stopping(name), do: Error.new(:shutting_down, "the Graphport instance #{inspect(name)} has stopped")
 end

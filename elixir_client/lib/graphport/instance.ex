@@ -29,6 +29,7 @@ defmodule Graphport.Instance do
     :sessions,
     :broadcasters,
     :pubsub,
+    :telemetry,
     :registry,
     :tasks,
     :owners,
@@ -50,12 +51,16 @@ defmodule Graphport.Instance do
           sessions: atom,
           broadcasters: atom,
           pubsub: Graphport.PubSub.t() | nil,
+          telemetry: telemetry | nil,
           registry: atom,
           tasks: atom,
           owners: [atom],
           starts: :atomics.atomics_ref(),
           dropped_lines: :atomics.atomics_ref()
         }
+
+  @typedoc "What `Graphport.Instance.Spans` keeps, if the app has telemetry."
+  @type telemetry :: %{reporter: atom, spans: :ets.tid(), counters: :atomics.atomics_ref(), nodes?: boolean}
 
   @typedoc "One life of an engine's OS process: greater than all before it, with the engine's index in its low bits."
   @type epoch :: pos_integer
@@ -73,7 +78,13 @@ defmodule Graphport.Instance do
   end
 
   @doc "Creates the tables in the calling process, and publishes the instance."
-  @spec create(%{name: atom, engines: pos_integer, pubsub: Graphport.PubSub.t() | nil}) :: t
+  @spec create(settings) :: t
+        when settings: %{
+               name: atom,
+               engines: pos_integer,
+               pubsub: Graphport.PubSub.t() | nil,
+               telemetry: telemetry | nil
+             }
   def create(%{name: name, engines: engines} = settings) do
     # Both kinds of concurrency at once cost a third more of every access (measured on OTP 25).
     read = [:set, :public, read_concurrency: true]
@@ -91,6 +102,7 @@ defmodule Graphport.Instance do
       sessions: process_name(name, :sessions),
       broadcasters: process_name(name, :broadcasters),
       pubsub: settings.pubsub,
+      telemetry: settings.telemetry,
       registry: process_name(name, :registry),
       tasks: process_name(name, :tasks),
       owners: for(index <- 0..(engines - 1), do: owner(name, index)),

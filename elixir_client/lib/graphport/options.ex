@@ -55,6 +55,10 @@ defmodule Graphport.Options do
          "New ones are refused meanwhile."},
       {:hang_timeout, :milliseconds, 10_000,
        "An engine that says nothing for so long, not even to a ping, is killed and started anew."},
+      {:telemetry, :telemetry, true,
+       "Whether events go to the app's `:telemetry`, if it has one; `:nodes` has the engine report every node too. See " <>
+         "`Graphport.Telemetry`."},
+      {:telemetry_interval, :milliseconds, 1_000, "How often gauges are reported."},
       {:pubsub, :pubsub, nil,
        "Where sessions with a `topic:` broadcast: the name of a running `Phoenix.PubSub`, or `{module, argument}` for " <>
          "another module's `broadcast/3`, called as `module.broadcast(argument, topic, message)`."}
@@ -181,6 +185,7 @@ defmodule Graphport.Options do
   defp valid?(:string, value), do: is_nil(value) or (is_binary(value) and value != "")
   defp valid?(:pubsub, {module, _argument}), do: valid?(:name, module)
   defp valid?(:pubsub, value), do: is_atom(value) and value not in [true, false]
+  defp valid?(:telemetry, value), do: is_boolean(value) or value == :nodes
   defp valid?(:backend, value), do: value == nil or value in @backends
   defp valid?(:strings, value), do: is_list(value) and Enum.all?(value, &(is_binary(&1) and &1 != ""))
   defp valid?(:transport, value), do: value in [:port, :erlport]
@@ -199,6 +204,7 @@ defmodule Graphport.Options do
   defp expected(:name), do: "an atom"
   defp expected(:string), do: "a non-empty string"
   defp expected(:pubsub), do: "the name of a Phoenix.PubSub or {module, argument}"
+  defp expected(:telemetry), do: "true, false or :nodes"
   defp expected(:backend), do: Enum.map_join(@backends, ", ", &inspect/1)
   defp expected(:strings), do: "a list of non-empty strings"
   defp expected(:transport), do: ":port or :erlport"

@@ -4,27 +4,47 @@ defmodule Graphport.Instance.Audience do
   # copy sent, and nobody waits.
   @moduledoc false
 
-  alias Graphport.Error
-  alias Graphport.Instance.{Broadcaster, Demands}
+  alias Graphport.{Error, Instance}
+  alias Graphport.Instance.{Broadcaster, Demands, Reporter}
 
-  @typedoc "Broadcaster; reporter; whether the reporter wants the events of nodes."
-  @type t :: nil | {pid | nil, atom | nil, boolean}
+  # Those of nodes that a reporter makes spans of.
+  @node_events ~w(started completed cached skipped failed)
 
-  @spec chunk(t, String.t(), term) :: term
-  def chunk({broadcaster, _reporter, _events}, node, chunk) do
-    if broadcaster, do: Broadcaster.stream(broadcaster, node, chunk)
-  end
+  @typedoc "Reporter, and whether it wants the events of nodes; with a broadcaster before them if the session has one."
+  @type t :: nil | {atom, boolean} | {pid, atom | nil, boolean}
+
+  @spec new(pid | nil, Instance.telemetry() | nil) :: t
+  def new(nil, nil), do: nil
+  def new(nil, telemetry), do: {telemetry.reporter, telemetry.nodes?}
+  def new(broadcaster, nil), do: {broadcaster, nil, false}
+  def new(broadcaster, telemetry), do: {broadcaster, telemetry.reporter, telemetry.nodes?}
+
+  @spec chunk({pid, atom | nil, boolean}, String.t(), term) :: term
+  def chunk({broadcaster, _reporter, _events}, node, chunk), do: Broadcaster.stream(broadcaster, node, chunk)
 
   @spec completed(t, Demands.row(), Demands.target(), map) :: term
-  def completed({broadcaster, _reporter, _events}, _row, node, outputs) do
-    if broadcaster, do: Broadcaster.output(broadcaster, node, outputs)
+  def completed({reporter, _events}, row, _node, _outputs), do: ended(reporter, row, :ok)
+
+  def completed({broadcaster, reporter, _events}, row, node, outputs) do
+    Broadcaster.output(broadcaster, node, outputs)
+    ended(reporter, row, :ok)
   end
 
   @spec failed(t, Demands.row(), Demands.target(), Error.t()) :: term
-  def failed({broadcaster, _reporter, _events}, _row, node, error) do
-    if broadcaster, do: Broadcaster.error(broadcaster, node, error)
+  def failed({reporter, _events}, row, _node, error), do: ended(reporter, row, error)
+
+  def failed({broadcaster, reporter, _events}, row, node, error) do
+    Broadcaster.error(broadcaster, node, error)
+    ended(reporter, row, error)
   end
 
   @spec event(t, pos_integer, String.t(), map) :: term
-  def event({_broadcaster, _reporter, false}, _id, _node, _event), do: :ok
+  def event({reporter, true}, id, node, %{"event" => kind} = event) when kind in @node_events,
+    do: Reporter.node_event(reporter, id, node, event)
+
+  def event({_broadcaster, reporter, true}, id, node, event), do: event({reporter, true}, id, node, event)
+  def event(_audience, _id, _node, _event), do: :ok
+
+  defp ended(nil, _row, _outcome), do: :ok
+  defp ended(reporter, row, outcome), do: Reporter.demand_ended(reporter, elem(row, 0), outcome)
 end

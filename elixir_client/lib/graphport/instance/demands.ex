@@ -133,19 +133,20 @@ defmodule Graphport.Instance.Demands do
   @spec chunk(Instance.t(), pos_integer, String.t(), String.t(), term) :: term
   def chunk(instance, id, node, port, chunk) do
     case :ets.lookup(instance.demands, id) do
-      [{_id, _to, _wrap, _watched, _node, true, %{^node => ^port}, _epoch, _events, nil} = row] ->
+      # A broadcaster hears too.
+      [{_id, _to, _wrap, _watched, _node, _stream, _ports, _epoch, _events, {_, _, _}} = row] ->
+        overheard_chunk(instance, row, node, port, chunk)
+
+      [{_id, _to, _wrap, _watched, _node, true, %{^node => ^port}, _epoch, _events, _audience} = row] ->
         deliver(row, {:node_stream, node, chunk})
 
-      [{_id, _to, _wrap, _watched, _node, true, ports, _epoch, _events, nil} = row]
+      [{_id, _to, _wrap, _watched, _node, true, ports, _epoch, _events, _audience} = row]
       when not is_map_key(ports, node) ->
         note_first(instance, row, node, port)
         deliver(row, {:node_stream, node, chunk})
 
-      [{_id, _to, _wrap, _watched, _node, :all, _ports, _epoch, _events, nil} = row] ->
+      [{_id, _to, _wrap, _watched, _node, :all, _ports, _epoch, _events, _audience} = row] ->
         deliver(row, {:node_stream, node, {port, chunk}})
-
-      [{_id, _to, _wrap, _watched, _node, _stream, _ports, _epoch, _events, {_pid, _, _}} = row] ->
-        overheard_chunk(instance, row, node, port, chunk)
 
       _other_port_or_gone ->
         :ok

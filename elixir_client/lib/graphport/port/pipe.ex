@@ -92,6 +92,14 @@ defmodule Graphport.Port.Pipe do
 
   def output(_pid), do: nil
 
+  @doc "Bytes of frames that came in since it was opened; `nil` if it is closed or cannot tell."
+  @spec input(wire) :: non_neg_integer | nil
+  def input(port) when is_port(port) do
+    with {:input, bytes} <- Port.info(port, :input), do: bytes
+  end
+
+  def input(_pid), do: nil
+
   @spec close(wire) :: true
   def close(port) when is_port(port) do
     Port.close(port)

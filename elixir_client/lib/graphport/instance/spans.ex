@@ -1,0 +1,81 @@
+defmodule Graphport.Instance.Spans do
+  # What has been begun and must be reported as ended: the table of open spans. The instance's supervisor owns it, so it
+  # outlives everybody who writes in it. **Whoever takes a span reports its end**, and only the `Reporter` does, so there is
+  # one end for each start. Plain functions over ETS and `:telemetry`; `begin_demand/4` runs in the caller.
+  #
+  # Rows: {demand, caller, session, node, started, epoch or nil before it has one}
+  #       {{:engine, index}, owner, os_pid, started}
+  @moduledoc false
+
+  alias Graphport.{Instance, Session}
+
+  # Of demands that begin while so many events wait for slow handlers, nothing is reported.
+  @most_waiting 10_000
+  @waiting 1
+  @dropped 2
+  @epoch 6
+
+  @doc "A table and counters, in the process that is to own them."
+  @spec create(atom, boolean) :: Instance.telemetry()
+  def create(name, nodes?) do
+    %{
+      reporter: Instance.process_name(name, :reporter),
+      spans: :ets.new(:spans, [:set, :public, write_concurrency: true]),
+      counters: :atomics.new(2, signed: false),
+      nodes?: nodes?
+    }
+  end
+
+  @doc "Begins a demand's span and reports its start. nil if it is not to be reported."
+  @spec begin_demand(Instance.t(), Session.t(), String.t() | [String.t()], pos_integer) ::
+          Instance.telemetry() | nil
+  def begin_demand(%{telemetry: telemetry} = instance, session, node, id) do
+    if behind?(telemetry) do
+      :atomics.add(telemetry.counters, @dropped, 1)
+      nil
+    else
+      now = System.monotonic_time()
+      :ets.insert(telemetry.spans, {id, self(), session.id, node, now, nil})
+      measurements = %{system_time: System.system_time(), monotonic_time: now}
+      execute([:graphport, :demand, :start], measurements, metadata(instance.name, session.id, node, id))
+      telemetry
+    end
+  end
+
+  @doc "The demand is about to go to the engine of that epoch."
+  @spec place(Instance.telemetry() | nil, pos_integer, Instance.epoch()) :: term
+  def place(nil, _id, _epoch), do: :ok
+  def place(telemetry, id, epoch), do: :ets.update_element(telemetry.spans, id, {@epoch, epoch})
+
+  @doc "Metadata that all events of a demand have."
+  @spec metadata(atom, pos_integer, String.t() | [String.t()], pos_integer) :: map
+  def metadata(name, session, node, id),
+    do: %{instance: name, session: session, node: node, demand: id, telemetry_span_context: id}
+
+  @doc "Whether handlers are so far behind that no more should be begun."
+  @spec behind?(Instance.telemetry()) :: boolean
+  def behind?(telemetry), do: :atomics.get(telemetry.counters, @waiting) >= @most_waiting
+
+  @doc "Takes note of how many events wait for handlers."
+  @spec waiting(Instance.telemetry(), non_neg_integer) :: :ok
+  def waiting(telemetry, count), do: :atomics.put(telemetry.counters, @waiting, count)
+
+  @doc "Counts spans that are not reported."
+  @spec drop(Instance.telemetry()) :: :ok
+  def drop(telemetry), do: :atomics.add(telemetry.counters, @dropped, 1)
+
+  @doc "How many events wait, and how many spans were not reported."
+  @spec counts(Instance.telemetry()) :: {non_neg_integer, non_neg_integer}
+  def counts(telemetry),
+    do: {:atomics.get(telemetry.counters, @waiting), :atomics.get(telemetry.counters, @dropped)}
+
+  @compile {:no_warn_undefined, :telemetry}
+
+  @doc "Runs the handlers of an event, in the calling process."
+  @spec execute([atom], map, map) :: term
+  def execute(event, measurements, metadata), do: :telemetry.execute(event, measurements, metadata)
+
+  @doc "Whether the app has telemetry."
+  @spec available?() :: boolean
+  def available?, do: Code.ensure_loaded?(:telemetry) and function_exported?(:telemetry, :execute, 3)
+end
