@@ -69,13 +69,14 @@ defmodule Graphport.Instance.Spans do
   def counts(telemetry),
     do: {:atomics.get(telemetry.counters, @waiting), :atomics.get(telemetry.counters, @dropped)}
 
-  @compile {:no_warn_undefined, :telemetry}
-
   @doc "Runs the handlers of an event, in the calling process."
   @spec execute([atom], map, map) :: term
-  def execute(event, measurements, metadata), do: :telemetry.execute(event, measurements, metadata)
+  def execute(event, measurements, metadata), do: library().execute(event, measurements, metadata)
 
   @doc "Whether the app has telemetry."
   @spec available?() :: boolean
-  def available?, do: Code.ensure_loaded?(:telemetry) and function_exported?(:telemetry, :execute, 3)
+  def available?, do: Code.ensure_loaded?(library()) and function_exported?(library(), :execute, 3)
+
+  # Known at run time only: it is no dependency, and no reason for a warning either way.
+  defp library, do: :telemetry
 end
