@@ -10,7 +10,7 @@ defmodule Graphport.Telemetry do
 
   @events [
     {[:graphport, :demand, :start], started, demand, "A demand is made."},
-    {[:graphport, :demand, :stop], ended, demand ++ [:engine], "It is done."},
+    {[:graphport, :demand, :stop], ended, demand ++ [:engine, :status], "It is done."},
     {[:graphport, :demand, :exception], ended, demand ++ [:engine | failure],
      "It failed, was cancelled, or was given up by whoever made it."},
     {[:graphport, :node, :start], started, node, "A node's execution was begun or joined."},
@@ -18,7 +18,7 @@ defmodule Graphport.Telemetry do
     {[:graphport, :node, :exception], ended, node ++ failure, "It failed, or its demand ended before it."},
     {[:graphport, :engine, :start], started, engine, "An engine's OS process was started."},
     {[:graphport, :engine, :ready], ended, engine, "It is up: `duration` is what that took."},
-    {[:graphport, :engine, :stop], ended, engine, "It was stopped with the instance."},
+    {[:graphport, :engine, :stop], ended, engine ++ [:status], "It was stopped with the instance."},
     {[:graphport, :engine, :exception], ended ++ [:backoff_ms], engine ++ failure,
      "It ended otherwise, or never came up: `reason.message` says how."},
     {[:graphport, :instance, :state],
@@ -72,7 +72,8 @@ defmodule Graphport.Telemetry do
     engine: "index of the engine, from 0; nil for a demand that reached none",
     os_pid: "id of the engine's OS process; nil while there is none",
     status:
-      "of a node: `:completed`, or, not executed, `:cached` or `:skipped`; of an engine, as in `Graphport.info/1`",
+      "of a demand or a node `:completed`, `:cached` or `:skipped` (of several nodes, if all were); of an engine's end " <>
+        "`:stopped`, of its state as in `Graphport.info/1`",
     kind: "always `:error`",
     reason: "a `Graphport.Error`",
     code: "its code, such as `:deadline_exceeded`, as a tag",

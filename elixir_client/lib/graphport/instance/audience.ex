@@ -6,6 +6,7 @@ defmodule Graphport.Instance.Audience do
 
   alias Graphport.{Error, Instance}
   alias Graphport.Instance.{Broadcaster, Demands, Reporter}
+  alias Graphport.Wire.Messages
 
   # Those of nodes that a reporter makes spans of.
   @node_events ~w(started completed cached skipped failed)
@@ -22,12 +23,12 @@ defmodule Graphport.Instance.Audience do
   @spec chunk({pid, atom | nil, boolean}, String.t(), term) :: term
   def chunk({broadcaster, _reporter, _events}, node, chunk), do: Broadcaster.stream(broadcaster, node, chunk)
 
-  @spec completed(t, Demands.row(), Demands.target(), map) :: term
-  def completed({reporter, _events}, row, _node, _outputs), do: ended(reporter, row, :ok)
+  @spec completed(t, Demands.row(), Demands.target(), map, Messages.status()) :: term
+  def completed({reporter, _events}, row, _node, _outputs, status), do: ended(reporter, row, status)
 
-  def completed({broadcaster, reporter, _events}, row, node, outputs) do
+  def completed({broadcaster, reporter, _events}, row, node, outputs, status) do
     Broadcaster.output(broadcaster, node, outputs)
-    ended(reporter, row, :ok)
+    ended(reporter, row, status)
   end
 
   @spec failed(t, Demands.row(), Demands.target(), Error.t()) :: term

@@ -78,8 +78,8 @@ defmodule Graphport.Instance.Demands do
 
   def pass_on(instance, {:node_event, id, node, event}), do: event(instance, id, node, event)
 
-  def pass_on(instance, {:demand_complete, id, _node, outputs}) do
-    with {:ok, row} <- take(instance, id), do: complete(row, outputs)
+  def pass_on(instance, {:demand_complete, id, _node, outputs, status}) do
+    with {:ok, row} <- take(instance, id), do: complete(row, outputs, status)
   end
 
   def pass_on(instance, {:demand_error, id, _node, error}) do
@@ -104,11 +104,11 @@ defmodule Graphport.Instance.Demands do
   end
 
   @doc "The last message of a demand that is done."
-  @spec complete(row, map) :: term
-  def complete(row, outputs) do
+  @spec complete(row, map, Messages.status()) :: term
+  def complete(row, outputs, status) do
     node = target(elem(row, 4))
     deliver(row, {:demand_complete, node, outputs})
-    if elem(row, 9) != nil, do: Audience.completed(elem(row, 9), row, node, outputs)
+    if elem(row, 9) != nil, do: Audience.completed(elem(row, 9), row, node, outputs, status)
   end
 
   @doc "The last message of a row that failed."

@@ -14,6 +14,7 @@ defmodule Graphport.Instance.Reporter do
   alias Graphport.{Error, Instance}
   alias Graphport.Instance.{Demands, Foreign, Gauges, Spans}
   alias Graphport.Port.Writer
+  alias Graphport.Wire.Messages
 
   @stall_ms 5_000
   @batch 500
@@ -27,7 +28,10 @@ defmodule Graphport.Instance.Reporter do
 
   # -- for those who have something to report ----------------------------------------------------------------------
 
-  @spec demand_ended(atom, pos_integer, :ok | Error.t()) :: term
+  @typedoc "How a demand or a node ended."
+  @type outcome :: Messages.status() | Error.t()
+
+  @spec demand_ended(atom, pos_integer, outcome) :: term
   def demand_ended(reporter, id, outcome),
     do: tell(reporter, {:demand_ended, id, System.monotonic_time(), outcome})
 
@@ -170,13 +174,13 @@ defmodule Graphport.Instance.Reporter do
   defp engine(nil), do: nil
   defp engine(epoch), do: Instance.engine_of(epoch)
 
-  defp ended(prefix, started, at, metadata, :ok),
-    do: {prefix ++ [:stop], %{duration: at - started, monotonic_time: at}, metadata}
-
   defp ended(prefix, started, at, metadata, %Error{} = error) do
     what = %{kind: :error, reason: error, stacktrace: [], code: error.code}
     {prefix ++ [:exception], %{duration: at - started, monotonic_time: at}, Map.merge(metadata, what)}
   end
+
+  defp ended(prefix, started, at, metadata, status),
+    do: {prefix ++ [:stop], %{duration: at - started, monotonic_time: at}, Map.put(metadata, :status, status)}
 
   defp end_all(state, which, error) do
     now = System.monotonic_time()
@@ -275,20 +279,15 @@ defmodule Graphport.Instance.Reporter do
     end
   end
 
-  defp node_ended(state, id, node, started, at, %Error{} = error),
-    do: ended([:graphport, :node], started, at, node_metadata(state, id, node), error)
-
-  defp node_ended(state, id, node, started, at, status) do
-    metadata = state |> node_metadata(id, node) |> Map.put(:status, status)
-    ended([:graphport, :node], started, at, metadata, :ok)
-  end
+  defp node_ended(state, id, node, started, at, outcome),
+    do: ended([:graphport, :node], started, at, node_metadata(state, id, node), outcome)
 
   # What was cancelled or broke off with the demand; the one that failed has said so itself.
   defp end_nodes(state, span, at, outcome) do
     id = elem(span, 0)
 
     error =
-      if outcome == :ok, do: Error.new(:cancelled, "the demand was done without this node"), else: outcome
+      if is_atom(outcome), do: Error.new(:cancelled, "the demand was done without this node"), else: outcome
 
     {nodes, of_demand} = Map.pop(state.of_demand, id, %{})
 
@@ -342,7 +341,7 @@ defmodule Graphport.Instance.Reporter do
   end
 
   defp engine_ended(:stopped, started, at, metadata),
-    do: ended([:graphport, :engine], started, at, metadata, :ok)
+    do: ended([:graphport, :engine], started, at, metadata, :stopped)
 
   defp engine_ended({:failed, error, backoff_ms}, started, at, metadata) do
     {event, measurements, metadata} = ended([:graphport, :engine], started, at, metadata, error)
