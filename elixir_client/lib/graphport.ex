@@ -54,6 +54,24 @@ defmodule Graphport do
   | `"cached"`, `"skipped"` | a node that is not executed | |
   | `"failed"` | the node that ends the demand | `"code"`: that of the error, as text |
 
+  ## Topics
+
+  A session that is opened with `topic:` also broadcasts, through the `pubsub:` of its instance or its own, for all its
+  demands, whoever makes them and however:
+
+    * `{:workflow_stream, node, chunk}` - chunks of the first streaming port of each node, also for demands that ask for
+      none, such as those of `demand/3`;
+    * `{:workflow_output, node, outputs}` - of a demand that is done; of several nodes one for each;
+    * `{:workflow_error, node, error}` - of one that failed, was cancelled or given up; of a list of nodes one for each, of
+      `"*"` one with that name. A demand that `demand_async/3` refuses was never begun, and is not broadcast.
+
+  The order is that of each demand's messages. Broadcasts run in a process of their own: one that raises is logged, one
+  that takes over 5 s is killed. Where they are slower than chunks come, text of a node is joined; past 8 MiB of it, or 10,000
+  chunks, further chunks are dropped and counted in the log. Outputs and errors are always kept. The chunks of a demand of
+  `stream/3` come at the pace of its consumer.
+
+  `Graphport.Telemetry` has the events of `:telemetry`.
+
   ## Processes
 
   Nothing blocks a scheduler: an engine is an OS process behind an Erlang port. Callers write to it themselves and wait

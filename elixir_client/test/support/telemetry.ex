@@ -51,3 +51,20 @@ unless Code.ensure_loaded?(:telemetry) do
     end
   end
 end
+
+defmodule Graphport.TelemetryEvents do
+  # Sends a test the telemetry of its own instance: `{event, measurements, metadata}`.
+  @moduledoc false
+
+  @doc "From now on, until the test ends."
+  def attach(name, events) do
+    :ok = :telemetry.attach_many({__MODULE__, name}, events, &__MODULE__.handle/4, {name, self()})
+    ExUnit.Callbacks.on_exit(fn -> :telemetry.detach({__MODULE__, name}) end)
+  end
+
+  @doc false
+  def handle(event, measurements, %{instance: name} = metadata, {name, test}),
+    do: send(test, {event, measurements, metadata})
+
+  def handle(_event, _measurements, _metadata, _another_test), do: :ok
+end
