@@ -6,7 +6,7 @@ defmodule Graphport.Caller do
   @moduledoc false
 
   alias Graphport.{Demand, Error, Instance, Session}
-  alias Graphport.Instance.{Audience, Demands, Janitor, Reporter, SessionServer, Spans}
+  alias Graphport.Instance.{Audience, Demands, Janitor, SessionServer, Spans}
   alias Graphport.Port.{Parts, Writer}
   alias Graphport.Wire.Messages
 
@@ -146,12 +146,12 @@ defmodule Graphport.Caller do
     try do
       start(instance, session, node, options, target, id, span)
     rescue
-      error in ArgumentError ->
-        if span, do: Reporter.demand_ended(span.reporter, id, stopping(instance.name))
+      error ->
+        if span, do: Spans.demand_ended(span.reporter, id, broken(instance.name, error))
         reraise error, __STACKTRACE__
     else
       {:error, error} = failed ->
-        if span, do: Reporter.demand_ended(span.reporter, id, error(node, error))
+        if span, do: Spans.demand_ended(span.reporter, id, error(node, error))
         failed
 
       started ->
@@ -334,12 +334,17 @@ defmodule Graphport.Caller do
   """
   @spec stopped(atom, Exception.t(), Exception.stacktrace()) :: {:error, Error.t()}
   def stopped(name, error, stacktrace) do
+    if running?(name), do: reraise(error, stacktrace), else: {:error, stopping(name)}
+  end
+
+  defp broken(name, error) do
+    if running?(name), do: Error.new(:internal_error, Exception.message(error)), else: stopping(name)
+  end
+
+  defp running?(name) do
     with {:ok, instance} <- Instance.fetch(name),
-         true <- :ets.info(instance.demands) != :undefined do
-      reraise error, stacktrace
-    else
-      _stopped -> {:error, stopping(name)}
-    end
+         do: :ets.info(instance.demands) != :undefined,
+         else: (_gone -> false)
   end
 
   defp stopping(name), do: Error.new(:shutting_down, "the Graphport instance #{inspect(name)} has stopped")

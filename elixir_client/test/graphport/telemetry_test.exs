@@ -359,7 +359,7 @@ defmodule Graphport.TelemetryTest do
 
       for [node, kind] <- events do
         event = %{"event" => kind, "us" => 5, "code" => "node_failed"}
-        Instance.Reporter.node_event(reporter, id, node, event)
+        Spans.node_event(reporter, id, node, event)
       end
 
       Graphport.demand!(session, "echo")

@@ -10,7 +10,7 @@ defmodule Graphport.Instance.Broadcaster do
 
   require Logger
 
-  alias Graphport.{Error, Instance}
+  alias Graphport.Instance
   alias Graphport.Instance.{Backlog, Demands, Foreign}
   alias Graphport.Port.Writer
 
@@ -35,23 +35,6 @@ defmodule Graphport.Instance.Broadcaster do
 
   @spec start_link(map) :: GenServer.on_start()
   def start_link(args), do: GenServer.start_link(__MODULE__, args)
-
-  @spec stream(pid, String.t(), term) :: term
-  def stream(pid, node, chunk), do: send(pid, {:workflow_stream, node, chunk})
-
-  @doc "The outputs of a demand that is done: of several nodes, one message each."
-  @spec output(pid, Demands.target(), map) :: term
-  def output(pid, node, outputs) when is_list(node) or node == "*",
-    do: Enum.each(outputs, fn {node, ports} -> send(pid, {:workflow_output, node, ports}) end)
-
-  def output(pid, node, outputs), do: send(pid, {:workflow_output, node, outputs})
-
-  @doc "The error of a demand that failed: of a list of nodes, one message each; of `\"*\"`, one under that name."
-  @spec error(pid, Demands.target(), Error.t()) :: term
-  def error(pid, nodes, error) when is_list(nodes),
-    do: Enum.each(nodes, &send(pid, {:workflow_error, &1, error}))
-
-  def error(pid, node, error), do: send(pid, {:workflow_error, node, error})
 
   @impl GenServer
   def init(args) do

@@ -14,7 +14,6 @@ defmodule Graphport.Instance.Reporter do
   alias Graphport.{Error, Instance}
   alias Graphport.Instance.{Demands, Foreign, Gauges, Spans}
   alias Graphport.Port.Writer
-  alias Graphport.Wire.Messages
 
   @stall_ms 5_000
   @batch 500
@@ -25,36 +24,6 @@ defmodule Graphport.Instance.Reporter do
 
   @spec start_link(settings) :: GenServer.on_start()
   def start_link(settings), do: GenServer.start_link(__MODULE__, settings, name: settings.telemetry.reporter)
-
-  # -- for those who have something to report ----------------------------------------------------------------------
-
-  @typedoc "How a demand or a node ended."
-  @type outcome :: Messages.status() | Error.t()
-
-  @spec demand_ended(atom, pos_integer, outcome) :: term
-  def demand_ended(reporter, id, outcome),
-    do: tell(reporter, {:demand_ended, id, System.monotonic_time(), outcome})
-
-  @spec node_event(atom, pos_integer, String.t(), map) :: term
-  def node_event(reporter, id, node, event),
-    do: tell(reporter, {:node_event, id, node, event, System.monotonic_time()})
-
-  @doc "Called by an engine's owner: its OS process was started; is ready; ended; was stopped with the instance."
-  @spec engine(Instance.t(), non_neg_integer, change) :: term
-        when change: {:started, pos_integer | nil} | :ready | {:failed, Error.t(), pos_integer} | :stopped
-  def engine(%{telemetry: nil}, _index, _change), do: :ok
-
-  def engine(%{telemetry: telemetry}, index, change),
-    do: tell(telemetry.reporter, {:engine, index, self(), System.monotonic_time(), change})
-
-  defp tell(reporter, message) do
-    send(reporter, message)
-  rescue
-    # It is being started anew; the sweep finds what it is not told now.
-    ArgumentError -> :gone
-  end
-
-  # -- the process -------------------------------------------------------------------------------------------------
 
   @impl GenServer
   def init(%{name: name, telemetry: telemetry, telemetry_interval: interval}) do

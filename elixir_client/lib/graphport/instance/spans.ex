@@ -7,7 +7,8 @@ defmodule Graphport.Instance.Spans do
   #       {{:engine, index}, owner, os_pid, started}
   @moduledoc false
 
-  alias Graphport.{Instance, Session}
+  alias Graphport.{Error, Instance, Session}
+  alias Graphport.Wire.Messages
 
   # Of demands that begin while so many events wait for slow handlers, nothing is reported.
   @most_waiting 10_000
@@ -68,6 +69,37 @@ defmodule Graphport.Instance.Spans do
   @spec counts(Instance.telemetry()) :: {non_neg_integer, non_neg_integer}
   def counts(telemetry),
     do: {:atomics.get(telemetry.counters, @waiting), :atomics.get(telemetry.counters, @dropped)}
+
+  # -- for those who have something to report ----------------------------------------------------------------------
+
+  @typedoc "How a demand or a node ended."
+  @type outcome :: Messages.status() | Error.t()
+
+  @doc "Tells the reporter that a demand ended. By whoever took its row."
+  @spec demand_ended(atom, pos_integer, outcome) :: term
+  def demand_ended(reporter, id, outcome),
+    do: tell(reporter, {:demand_ended, id, System.monotonic_time(), outcome})
+
+  @spec node_event(atom, pos_integer, String.t(), map) :: term
+  def node_event(reporter, id, node, event),
+    do: tell(reporter, {:node_event, id, node, event, System.monotonic_time()})
+
+  @doc "By an engine's owner: its OS process was started; is ready; ended; was stopped with the instance."
+  @spec engine(Instance.t(), non_neg_integer, change) :: term
+        when change: {:started, pos_integer | nil} | :ready | {:failed, Error.t(), pos_integer} | :stopped
+  def engine(%{telemetry: nil}, _index, _change), do: :ok
+
+  def engine(%{telemetry: telemetry}, index, change),
+    do: tell(telemetry.reporter, {:engine, index, self(), System.monotonic_time(), change})
+
+  defp tell(reporter, message) do
+    send(reporter, message)
+  rescue
+    # It is being started anew; the sweep finds what it is not told now.
+    ArgumentError -> :gone
+  end
+
+  # -- the library -------------------------------------------------------------------------------------------------
 
   @doc "Runs the handlers of an event, in the calling process."
   @spec execute([atom], map, map) :: term
