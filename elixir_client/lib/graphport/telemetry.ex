@@ -114,7 +114,8 @@ defmodule Graphport.Telemetry do
   #{event_rows}
 
   A start is followed by exactly one stop or exception, also when the engine or the process that made the demand ends. If somebody was
-  killed in the very moment of reporting it, that is found out 10 to 20 s later. A node that several
+  killed in the very moment of reporting it, that is found out 10 to 20 s later; only who kills the instance's supervisor itself
+  ends the reporting too. A node that several
   demands share has events in each of them. An engine that was cancelled or stopped in its work reports no node's end: its nodes
   end with their demand.
 

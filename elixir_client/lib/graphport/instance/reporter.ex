@@ -57,16 +57,23 @@ defmodule Graphport.Instance.Reporter do
   end
 
   @impl GenServer
-  def handle_info({:demand_ended, id, at, outcome}, state),
+  def handle_info(message, state) do
+    handle(message, state)
+  rescue
+    error in ArgumentError ->
+      if gone?(state), do: {:stop, :shutdown, state}, else: reraise(error, __STACKTRACE__)
+  end
+
+  defp handle({:demand_ended, id, at, outcome}, state),
     do: {:noreply, state |> end_demand(id, at, outcome) |> give()}
 
-  def handle_info({:node_event, id, node, event, at}, state),
+  defp handle({:node_event, id, node, event, at}, state),
     do: {:noreply, event |> node_span(id, node, at, state) |> give()}
 
-  def handle_info({:engine, index, owner, at, change}, state),
+  defp handle({:engine, index, owner, at, change}, state),
     do: {:noreply, change |> engine_span(index, owner, at, state) |> give()}
 
-  def handle_info(:look, state) do
+  defp handle(:look, state) do
     Process.send_after(self(), :look, state.interval)
 
     if state.gauges?,
@@ -74,32 +81,37 @@ defmodule Graphport.Instance.Reporter do
       else: {:noreply, give(enqueue(%{state | gauges?: true}, {:gauges, state.name}))}
   end
 
-  def handle_info(:sweep, state) do
+  defp handle(:sweep, state) do
     Process.send_after(self(), :sweep, @sweep_ms)
     {:noreply, state |> sweep() |> give()}
   end
 
   # With the table the rows of all demands are gone, and nobody will take them.
-  def handle_info({:DOWN, table, :process, _pid, _reason}, %{table: {table, _}} = state) do
+  defp handle({:DOWN, table, :process, _pid, _reason}, %{table: {table, _}} = state) do
     error = Error.new(:engine_down, "the processes of the Graphport instance were restarted")
     {:noreply, %{state | table: nil} |> end_all(:placed, error) |> give()}
   end
 
-  def handle_info({:DOWN, monitor, :process, owner, reason}, state) when is_map_key(state.owners, monitor) do
+  defp handle({:DOWN, monitor, :process, owner, reason}, state) when is_map_key(state.owners, monitor) do
     {index, owners} = Map.pop!(state.owners, monitor)
     error = Error.new(:engine_down, "the owner of the engine ended: #{Exception.format_exit(reason)}")
     now = System.monotonic_time()
     {:noreply, %{state | owners: owners} |> end_engine(index, owner, now, {:failed, error, 0}) |> give()}
   end
 
-  def handle_info(message, state), do: {:noreply, handled(Foreign.handle(state.foreign, message), state)}
+  defp handle(message, state), do: {:noreply, handled(Foreign.handle(state.foreign, message), state)}
 
   # All others have ended.
   @impl GenServer
   def terminate(_reason, state) do
     error = Error.new(:shutting_down, "the Graphport instance #{inspect(state.name)} has stopped")
     state |> collect() |> end_all(:all, error) |> give() |> drain(Writer.deadline(@drain_ms))
+  rescue
+    error in ArgumentError -> unless gone?(state), do: reraise(error, __STACKTRACE__)
   end
+
+  # The supervisor was killed, and the table of spans is gone with it.
+  defp gone?(state), do: :ets.info(state.telemetry.spans) == :undefined
 
   defp collect(state) do
     receive do
@@ -107,7 +119,7 @@ defmodule Graphport.Instance.Reporter do
         collect(state)
 
       message ->
-        {:noreply, state} = handle_info(message, state)
+        {:noreply, state} = handle(message, state)
         collect(state)
     after
       0 -> state
@@ -118,7 +130,7 @@ defmodule Graphport.Instance.Reporter do
     unless Foreign.idle?(state.foreign) do
       receive do
         message when elem(message, 0) in [:DOWN, :foreign_stalled?] ->
-          {:noreply, state} = handle_info(message, state)
+          {:noreply, state} = handle(message, state)
           drain(state, deadline)
       after
         Writer.left_ms(deadline) -> :ok

@@ -41,12 +41,21 @@ defmodule Graphport.Instance.Spans do
       execute([:graphport, :demand, :start], measurements, metadata(instance.name, session.id, node, id))
       telemetry
     end
+  rescue
+    # The table's owner, the instance's supervisor, was killed: others find that out too.
+    ArgumentError -> nil
   end
 
   @doc "The demand is about to go to the engine of that epoch."
   @spec place(Instance.telemetry() | nil, pos_integer, Instance.epoch()) :: term
   def place(nil, _id, _epoch), do: :ok
-  def place(telemetry, id, epoch), do: :ets.update_element(telemetry.spans, id, {@epoch, epoch})
+
+  def place(telemetry, id, epoch) do
+    :ets.update_element(telemetry.spans, id, {@epoch, epoch})
+  rescue
+    # See `begin_demand/4`.
+    ArgumentError -> false
+  end
 
   @doc "Metadata that all events of a demand have."
   @spec metadata(atom, pos_integer, String.t() | [String.t()], pos_integer) :: map
