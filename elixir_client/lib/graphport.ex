@@ -54,6 +54,24 @@ defmodule Graphport do
   | `"cached"`, `"skipped"` | a node that is not executed | |
   | `"failed"` | the node that ends the demand | `"code"`: that of the error, as text |
 
+  ## Topics
+
+  A session that is opened with `topic:` also broadcasts, through the `pubsub:` of its instance or its own, for all its
+  demands, whoever makes them and however:
+
+    * `{:workflow_stream, node, chunk}` - chunks of the first streaming port of each node, also for demands that ask for
+      none, such as those of `demand/3`;
+    * `{:workflow_output, node, outputs}` - of a demand that is done; of several nodes one for each;
+    * `{:workflow_error, node, error}` - of one that failed, was cancelled or given up; of a list of nodes one for each, of
+      `"*"` one with that name. A demand that `demand_async/3` refuses was never begun, and is not broadcast.
+
+  The order is that of each demand's messages. Broadcasts run in a process of their own: one that raises is logged, one
+  that takes over 5 s is killed. Where they are slower than chunks come, text of a node is joined; past 8 MiB of it, or 10,000
+  chunks, further chunks are dropped and counted in the log. Outputs and errors are always kept. The chunks of a demand of
+  `stream/3` come at the pace of its consumer.
+
+  `Graphport.Telemetry` has the events of `:telemetry`.
+
   ## Processes
 
   Nothing blocks a scheduler: an engine is an OS process behind an Erlang port. Callers write to it themselves and wait
@@ -93,6 +111,7 @@ defmodule Graphport do
     GraphSource,
     Instance,
     Options,
+    PubSub,
     Query,
     Remote,
     Session
@@ -140,7 +159,10 @@ defmodule Graphport do
   #{Options.docs(:start_link)}
   """
   @spec start_link(keyword) :: {:ok, pid} | {:error, Error.t() | term}
-  def start_link(options), do: :start_link |> Options.validate!(options) |> Instance.Supervisor.start_link()
+  def start_link(options) do
+    options = Options.validate!(:start_link, options)
+    Instance.Supervisor.start_link(%{options | pubsub: PubSub.find!(options.pubsub)})
+  end
 
   @doc """
   Loads a graph and returns a session.
@@ -166,13 +188,13 @@ defmodule Graphport do
   end
 
   defp open({name, node}, graph, owner, options) when node == node(), do: open(name, graph, owner, options)
-
-  defp open({_name, _node} = there, graph, owner, options),
-    do: Remote.open(there, graph, owner, options.name, options.timeout)
+  defp open({_name, _node} = there, graph, owner, options), do: Remote.open(there, graph, owner, options)
 
   defp open(name, graph, owner, options) do
-    with {:ok, instance} <- Instance.fetch(name),
-         do: SessionServer.open(instance, graph, owner, options.name, options.timeout)
+    with {:ok, instance} <- Instance.fetch(name) do
+      topic = PubSub.target!(options, instance.pubsub)
+      SessionServer.open(instance, graph, owner, options.name, options.timeout, topic)
+    end
   end
 
   @doc "Like `open/3`, but returns the session or raises the `Graphport.Error`."

@@ -5,7 +5,14 @@ defmodule GraphportTest do
   doctest Graphport.Error
   doctest Graphport.Options
 
-  @hidden_may_be_public [Graphport, Graphport.Error, Graphport.Session, Graphport.Demand, Graphport.Options]
+  @hidden_may_be_public [
+    Graphport,
+    Graphport.Error,
+    Graphport.Session,
+    Graphport.Demand,
+    Graphport.Options,
+    Graphport.Telemetry
+  ]
 
   test "only the facade, its values and its options are documented" do
     {:ok, modules} = :application.get_key(:graphport, :modules)

@@ -14,7 +14,7 @@ defmodule Graphport.ReadmeTest do
   end
 
   test "the README has the blocks that are run here" do
-    assert length(blocks("elixir")) == 4
+    assert length(blocks("elixir")) == 6
     assert length(blocks("python")) == 1
   end
 
@@ -31,8 +31,54 @@ defmodule Graphport.ReadmeTest do
     System.delete_env("PYTHONPATH")
   end
 
+  @tag :tmp_dir
+  test "a LiveView is told as shown", %{name: name, tmp_dir: folder} do
+    [_first, _child, _stream, live | _more] = blocks("elixir")
+
+    # What Phoenix.LiveView would import.
+    assign = "defp assign(socket, new), do: %{socket | assigns: Map.merge(socket.assigns, Map.new(new))}\n"
+    graph = __DIR__ |> Path.join("../examples/answer.json") |> File.read!()
+    file = Path.join(folder, "answer.json")
+    File.write!(file, String.replace(graph, "smollm2", "no-such-model"))
+    live = String.replace(live, "priv/graphs/answer.json", file)
+    [{view, _code}] = Code.compile_string("defmodule MyAppWeb.AnswerLive do\n#{assign}#{live}\nend")
+
+    start_supervised!({Phoenix.PubSub, name: MyApp.PubSub})
+    start_engine(MyApp.Graphs, pubsub: MyApp.PubSub)
+    {:ok, socket} = view.mount(%{}, %{"user" => "#{name}"}, %{assigns: %{}})
+
+    {:noreply, socket} = view.handle_event("ask", %{"question" => "Why?"}, socket)
+    assert_receive {:workflow_error, "answer", error} = message, 10_000
+    assert {:noreply, %{assigns: %{text: text}}} = view.handle_info(message, socket)
+    assert text == error.message
+    assert_receive {:graphport, :asked, {:demand_error, "answer", _error}} = message, 10_000
+    assert {:noreply, ^socket} = view.handle_info(message, socket)
+
+    {:noreply, socket} = view.handle_info({:workflow_stream, "llm", "The"}, socket)
+    {:noreply, socket} = view.handle_info({:workflow_stream, "llm", " sky"}, socket)
+    assert socket.assigns.text == "The sky"
+    {:noreply, socket} = view.handle_info({:workflow_output, "answer", %{"text" => "Blue"}}, socket)
+    assert socket.assigns.text == "Blue"
+  end
+
+  test "a handler of telemetry is attached as shown", %{name: name} do
+    [_first, _child, _stream, _live, telemetry | _more] = blocks("elixir")
+    Code.eval_string(telemetry)
+
+    assert [%{function: handle}] =
+             :telemetry.list_handlers([:graphport, :demand, :stop]) |> Enum.filter(&(&1.id == "slow-demands"))
+
+    Graphport.LogHandler.attach(name)
+    duration = System.convert_time_unit(2, :second, :native)
+    Logger.metadata(graphport: name)
+    handle.([:graphport, :demand, :stop], %{duration: duration}, %{node: "a", status: :completed}, nil)
+    assert_receive {:log, :warning, "\"a\" took 2000 ms (completed)", _}, 5_000
+  after
+    :telemetry.detach("slow-demands")
+  end
+
   test "calls through ErlPort work as shown" do
-    [_first, _child, _stream, calls] = blocks("elixir")
+    [_first, _child, _stream, _live, _telemetry, calls] = blocks("elixir")
     paths = [to_charlist(Path.expand("../../python", __DIR__))]
     nodes = [%{"id" => "answer", "type" => "text-output", "data" => %{"text" => "Rayleigh"}}]
 
@@ -49,7 +95,7 @@ defmodule Graphport.ReadmeTest do
   @tag :tmp_dir
   test "nodes of one's own work as shown", %{tmp_dir: folder, name: name} do
     [source] = blocks("python")
-    [_first, child, stream, _calls] = blocks("elixir")
+    [_first, child, stream | _more] = blocks("elixir")
     File.write!(Path.join(folder, "my_app_nodes.py"), source)
     {{Graphport, options}, _bindings} = Code.eval_string(child)
     assert options[:nodes] == ["my_app_nodes"]

@@ -3,5 +3,10 @@ if proper != [], do: IO.puts("PropEr is not installed: its tests are left out (D
 # ErlPort's own application where ERL_LIBS has one; it is in no package registry but Hex.
 unless Code.ensure_loaded?(:python), do: Code.require_file("support/erlport/python.exs", __DIR__)
 
+# The library itself where ERL_LIBS has it.
+if function_exported?(:telemetry, :start_stand_in, 0),
+  do: :telemetry.start_stand_in(),
+  else: {:ok, _} = Application.ensure_all_started(:telemetry)
+
 # `scripts/test --all` includes these two.
 ExUnit.start(exclude: [:slow, :model | proper], capture_log: true)

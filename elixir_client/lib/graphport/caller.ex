@@ -6,7 +6,7 @@ defmodule Graphport.Caller do
   @moduledoc false
 
   alias Graphport.{Demand, Error, Instance, Session}
-  alias Graphport.Instance.{Demands, Janitor, SessionServer}
+  alias Graphport.Instance.{Audience, Demands, Janitor, SessionServer, Spans}
   alias Graphport.Port.{Parts, Writer}
   alias Graphport.Wire.Messages
 
@@ -64,10 +64,11 @@ defmodule Graphport.Caller do
     ArgumentError -> :ok
   end
 
-  @doc "Takes the row of a demand that nobody wants any more, and cancels it."
-  @spec abandon(Instance.t(), pos_integer) :: :ok | :gone
-  def abandon(instance, id) do
+  @doc "Takes the row of a demand that the caller wants no more, and cancels it; who listens besides is told why."
+  @spec abandon(Instance.t(), pos_integer, Error.t()) :: :ok | :gone
+  def abandon(instance, id, why) do
     with {:ok, row} <- Demands.take(instance, id) do
+      Demands.drop(row, why)
       send_cancel(instance, id, elem(row, 7))
       :ok
     end
@@ -101,8 +102,10 @@ defmodule Graphport.Caller do
         {:error, error(node, Error.new(:engine_down, "the Graphport instance ended"))}
     after
       patience(deadline) ->
-        case abandon(instance, id) do
-          :ok -> {:error, deadline_exceeded(node)}
+        error = deadline_exceeded(node)
+
+        case abandon(instance, id, error) do
+          :ok -> {:error, error}
           # Somebody took it: the answer is here, or on its way.
           :gone -> await(instance, id, node, ref, :infinity)
         end
@@ -133,21 +136,47 @@ defmodule Graphport.Caller do
   """
   @spec start(Instance.t(), Session.t(), target, map, {Demands.destination(), Demands.wrap() | :own_ref, pid}) ::
           {:ok, pos_integer} | {:error, Error.t()}
+  def start(%{telemetry: nil} = instance, session, node, options, target),
+    do: start(instance, session, node, options, target, System.unique_integer([:positive]), nil)
+
   def start(instance, session, node, options, target) do
-    deadline = Writer.deadline(options.timeout)
-    wait_until = if deadline == :infinity, do: Writer.deadline(@longest_wait_ms), else: deadline
-    start(instance, session, node, options, target, deadline, wait_until)
+    id = System.unique_integer([:positive])
+    span = Spans.begin_demand(instance, session, node, id)
+
+    try do
+      start(instance, session, node, options, target, id, span)
+    rescue
+      error ->
+        if span, do: Spans.demand_ended(span.reporter, id, broken(instance.name, error))
+        reraise error, __STACKTRACE__
+    else
+      {:error, error} = failed ->
+        if span, do: Spans.demand_ended(span.reporter, id, error(node, error))
+        failed
+
+      started ->
+        started
+    end
   end
 
-  defp start(instance, session, node, options, target, deadline, wait_until) do
+  defp start(instance, session, node, options, target, id, span) do
+    deadline = Writer.deadline(options.timeout)
+    wait_until = if deadline == :infinity, do: Writer.deadline(@longest_wait_ms), else: deadline
+    start(instance, session, node, options, target, {id, span}, deadline, wait_until)
+  end
+
+  defp start(instance, session, node, options, target, {id, span} = as, deadline, wait_until) do
     with {:ok, route} <- route(instance, session, wait_until),
-         id = System.unique_integer([:positive]),
-         {:ok, frame} <- Messages.demand_async(id, elem(route, 2), node, wire_options(options, deadline)) do
-      case send_demand(instance, id, node, options, target, route, frame, wait_until) do
+         audience = Audience.new(elem(route, 6), span),
+         asked = asked(options, audience),
+         {:ok, frame} <- Messages.demand_async(id, elem(route, 2), node, wire_options(asked, deadline)) do
+      Spans.place(span, id, elem(route, 3))
+
+      case send_demand(instance, id, node, {options, asked, audience}, target, route, frame, wait_until) do
         # The engine was replaced since the route was published: the session knows, or finds out.
         :closed ->
           :ets.delete_object(instance.routes, route)
-          start(instance, session, node, options, target, deadline, wait_until)
+          start(instance, session, node, options, target, as, deadline, wait_until)
 
         other ->
           other
@@ -162,15 +191,41 @@ defmodule Graphport.Caller do
     end
   end
 
-  defp send_demand(instance, id, node, options, target, route, frame, wait_until) do
-    {_session, _pid, _wire_id, epoch, port, credit} = route
+  # What is asked of the engine: for a session that broadcasts chunks always, and events where nodes are reported. Where
+  # the caller wants none of what is let through by grants there is no window, since nobody would grant.
+  defp asked(options, nil), do: options
+  defp asked(options, {_reporter, events?}), do: with_events(options, events?)
+
+  defp asked(options, {_broadcaster, _reporter, events?}) do
+    options = with_events(options, events?)
+
+    case wire_stream(options) do
+      true -> options
+      false -> options |> Map.delete(:window) |> Map.put(:stream, true)
+      _nodes -> %{options | stream: true}
+    end
+  end
+
+  defp with_events(options, false), do: options
+  defp with_events(%{events: true} = options, true), do: options
+
+  defp with_events(options, true) do
+    options = if wire_stream(options) == false, do: Map.delete(options, :window), else: options
+    Map.put(options, :events, true)
+  end
+
+  defp send_demand(instance, id, node, {options, asked, audience}, target, route, frame, wait_until) do
+    {_session, _pid, _wire_id, epoch, port, credit, broadcaster} = route
     {destination, wrap, watched} = target
     wrap = if wrap == :own_ref, do: {:tag, id}, else: wrap
-    row = Demands.row(id, destination, wrap, watched, node, stream(options), epoch, events(options))
+    stream = if broadcaster, do: overheard_stream(options), else: stream(options)
+    # With a window it grants progress, so it must see the events, wanted or not.
+    events = events(if is_map_key(asked, :window), do: asked, else: options)
+    row = Demands.row(id, destination, wrap, watched, node, stream, epoch, events, audience)
     Demands.insert(instance, row)
     Janitor.watch(instance, watched)
 
-    with {:error, reason} <- write(instance, port, credit, frame, id, route, node, options, wait_until) do
+    with {:error, reason} <- write(instance, port, credit, frame, id, route, node, asked, wait_until) do
       case {Demands.take(instance, id), reason} do
         # Whoever took the row has sent, or will send, the last message: this demand counts as started.
         {:gone, _reason} -> {:ok, id}
@@ -228,12 +283,17 @@ defmodule Graphport.Caller do
   defp stream(%{stream: stream}), do: stream
   defp stream(_demand), do: false
 
+  # The engine sends every chunk then, so the row says which are for the destination. A window makes it all of them.
+  defp overheard_stream(%{window: _} = options), do: stream(options)
+  defp overheard_stream(%{stream: nodes}) when is_list(nodes), do: nodes
+  defp overheard_stream(options), do: stream(options)
+
   defp events(%{events: events}), do: events
   defp events(_demand), do: false
 
   # Without chunks and progress there is nothing to limit.
   defp window(%{window: window} = options),
-    do: if(wire_stream(options) == false and not options.events, do: nil, else: window)
+    do: if(wire_stream(options) == false and not events(options), do: nil, else: window)
 
   defp window(_plain), do: nil
 
@@ -285,11 +345,18 @@ defmodule Graphport.Caller do
   """
   @spec stopped(atom, Exception.t(), Exception.stacktrace()) :: {:error, Error.t()}
   def stopped(name, error, stacktrace) do
-    with {:ok, instance} <- Instance.fetch(name),
-         true <- :ets.info(instance.demands) != :undefined do
-      reraise error, stacktrace
-    else
-      _stopped -> {:error, Error.new(:shutting_down, "the Graphport instance #{inspect(name)} has stopped")}
-    end
+    if running?(name), do: reraise(error, stacktrace), else: {:error, stopping(name)}
   end
+
+  defp broken(name, error) do
+    if running?(name), do: Error.new(:internal_error, Exception.message(error)), else: stopping(name)
+  end
+
+  defp running?(name) do
+    with {:ok, instance} <- Instance.fetch(name),
+         do: :ets.info(instance.demands) != :undefined,
+         else: (_gone -> false)
+  end
+
+  defp stopping(name), do: Error.new(:shutting_down, "the Graphport instance #{inspect(name)} has stopped")
 end

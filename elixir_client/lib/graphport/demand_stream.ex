@@ -4,8 +4,8 @@ defmodule Graphport.DemandStream do
   # more than those wait in the mailbox. However the enumeration ends, `finish/1` takes the row, cancels what is under
   # way, and leaves no message and no monitor.
   #
-  # Every chunk, and every `progress`, must be granted, those that are dropped here too: a chunk that nobody grants is one less for ever, and
-  # in the end the engine and the consumer wait for each other.
+  # Every chunk, and every `progress`, must be granted, those that are dropped here too: a chunk that nobody grants is one
+  # less for ever, and in the end the engine and the consumer wait for each other.
   @moduledoc false
 
   alias Graphport.{Caller, Demand, Error, Instance, Remote, Session}
@@ -24,7 +24,9 @@ defmodule Graphport.DemandStream do
   def new(session, node, options),
     do: Stream.resource(fn -> start(session, node, options) end, &next/1, &finish/1)
 
-  # source: instance and id of the demand, or its relay; ports: the first streaming port seen of each node, or :all; owed: chunks taken from the mailbox, not yet granted;
+  # source: instance and id of the demand, or its relay; ports: the first streaming port seen of each node, or :all; nodes:
+  # those whose chunks are wanted, if not any's, and events: whether those are wanted (the engine sends more when others
+  # listen too); owed: chunks taken from the mailbox, not yet granted;
   # batch: so many are granted at once; give_up_at: when the engine should long have said that the deadline passed;
   # done: the last message was taken.
   defp start(session, node, options) do
@@ -41,6 +43,8 @@ defmodule Graphport.DemandStream do
       give_up_at: Writer.deadline(Caller.patience(deadline)),
       elements: options.elements,
       ports: if(options.stream == :all, do: :all, else: %{}),
+      nodes: if(is_list(options.stream), do: options.stream, else: :any),
+      events: options.events,
       owed: 0,
       batch: max(div(options.window, 2), 1),
       done: false
@@ -125,17 +129,24 @@ defmodule Graphport.DemandStream do
 
   defp waited(state) do
     cond do
-      Writer.left_ms(state.give_up_at) != 0 -> next(state)
-      abandon(state) == :ok -> raise Caller.deadline_exceeded(state.node)
+      Writer.left_ms(state.give_up_at) != 0 ->
+        next(state)
+
+      abandon(state, Caller.deadline_exceeded(state.node)) == :ok ->
+        raise Caller.deadline_exceeded(state.node)
+
       # Somebody took the row: the last message is here, or on its way.
-      true -> next(%{state | give_up_at: :infinity})
+      true ->
+        next(%{state | give_up_at: :infinity})
     end
   end
 
   defp taken({:node_stream, node, {port, chunk}}, state) do
     state = %{state | owed: state.owed + 1}
+    wanted? = state.nodes == :any or node in state.nodes
 
     case state.ports do
+      _ports when not wanted? -> next(state)
       :all -> {[element(state, node, {port, chunk})], state}
       %{^node => ^port} -> {[element(state, node, chunk)], state}
       %{^node => _first} -> next(state)
@@ -144,10 +155,11 @@ defmodule Graphport.DemandStream do
   end
 
   # Progress is let through like chunks.
-  defp taken({:node_event, _node, %{"event" => "progress"}} = message, state),
-    do: {[message], %{state | owed: state.owed + 1}}
+  defp taken({:node_event, _node, event} = message, state) do
+    state = if match?(%{"event" => "progress"}, event), do: %{state | owed: state.owed + 1}, else: state
+    if state.events, do: {[message], state}, else: next(state)
+  end
 
-  defp taken({:node_event, _node, _event} = message, state), do: {[message], state}
   defp taken({:demand_error, node, error}, _state), do: raise(Caller.error(node, error))
 
   defp taken({:demand_complete, _node, _outputs} = message, %{elements: :messages} = state),
@@ -159,18 +171,18 @@ defmodule Graphport.DemandStream do
   defp element(%{elements: :messages}, node, chunk), do: {:node_stream, node, chunk}
 
   defp finish(state) do
-    unless state.done, do: abandon(state)
+    unless state.done, do: abandon(state, Error.new(:cancelled, "the stream was not read to its end"))
     if state.consumer == self(), do: Remote.forget(state.ref)
   end
 
-  defp abandon(%{source: {instance, id}}) do
-    Caller.abandon(instance, id)
+  defp abandon(%{source: {instance, id}}, why) do
+    Caller.abandon(instance, id, why)
   rescue
     # The instance has stopped, and the demand with it.
     ArgumentError -> :gone
   end
 
-  defp abandon(%{source: relay}) do
+  defp abandon(%{source: relay}, _why) do
     Relay.stop(relay)
     :ok
   end

@@ -4,7 +4,7 @@ defmodule Graphport.Instance do
   #
   # Tables (all public; the Table process owns them):
   #   demands   rows of `Graphport.Instance.Demands`, one per open demand or request
-  #   routes    {session, pid, wire session, epoch, port, credit}: where a session is loaded now
+  #   routes    {session, pid, wire session, epoch, port, credit, broadcaster}: where a session is loaded now
   #   engines   {index, :up, epoch, port, credit, facts} or {index, :down, %Graphport.Error{}}
   #   placements  {epoch, sessions} of each engine that takes sessions in, or {:closed, %Graphport.Error{}}
   #   watched   {pid}: the callers that the janitor monitors
@@ -28,6 +28,9 @@ defmodule Graphport.Instance do
     :log_relay,
     :mailboxes,
     :sessions,
+    :broadcasters,
+    :pubsub,
+    :telemetry,
     :registry,
     :tasks,
     :owners,
@@ -48,6 +51,9 @@ defmodule Graphport.Instance do
           log_relay: atom,
           mailboxes: atom,
           sessions: atom,
+          broadcasters: atom,
+          pubsub: Graphport.PubSub.t() | nil,
+          telemetry: telemetry | nil,
           registry: atom,
           tasks: atom,
           owners: [atom],
@@ -55,11 +61,14 @@ defmodule Graphport.Instance do
           dropped_lines: :atomics.atomics_ref()
         }
 
+  @typedoc "What `Graphport.Instance.Spans` keeps, if the app has telemetry."
+  @type telemetry :: %{reporter: atom, spans: :ets.tid(), counters: :atomics.atomics_ref(), nodes?: boolean}
+
   @typedoc "One life of an engine's OS process: greater than all before it, with the engine's index in its low bits."
   @type epoch :: pos_integer
 
   @typedoc "A row of `routes`."
-  @type route :: {pos_integer, pid, pos_integer, epoch, Pipe.wire(), Credit.t()}
+  @type route :: {pos_integer, pid, pos_integer, epoch, Pipe.wire(), Credit.t(), pid | nil}
 
   @doc "The instance of that name, if it runs."
   @spec fetch(atom) :: {:ok, t} | {:error, Error.t()}
@@ -70,9 +79,15 @@ defmodule Graphport.Instance do
     end
   end
 
-  @doc "Creates the tables in the calling process, and publishes the instance with so many engines."
-  @spec create(atom, pos_integer) :: t
-  def create(name, engines) do
+  @doc "Creates the tables in the calling process, and publishes the instance."
+  @spec create(settings) :: t
+        when settings: %{
+               name: atom,
+               engines: pos_integer,
+               pubsub: Graphport.PubSub.t() | nil,
+               telemetry: telemetry | nil
+             }
+  def create(%{name: name, engines: engines} = settings) do
     # Both kinds of concurrency at once cost a third more of every access (measured on OTP 25).
     read = [:set, :public, read_concurrency: true]
 
@@ -88,6 +103,9 @@ defmodule Graphport.Instance do
       log_relay: process_name(name, :log_relay),
       mailboxes: process_name(name, :mailboxes),
       sessions: process_name(name, :sessions),
+      broadcasters: process_name(name, :broadcasters),
+      pubsub: settings.pubsub,
+      telemetry: settings.telemetry,
       registry: process_name(name, :registry),
       tasks: process_name(name, :tasks),
       owners: for(index <- 0..(engines - 1), do: owner(name, index)),

@@ -54,13 +54,23 @@ defmodule Graphport.Options do
        "How long open demands may go on when the instance is stopped; those left then end as `:shutting_down`. " <>
          "New ones are refused meanwhile. Also for an engine that is replaced; those left then end as `:engine_down`."},
       {:hang_timeout, :milliseconds, 10_000,
-       "An engine that says nothing for so long, not even to a ping, is killed and started anew."}
+       "An engine that says nothing for so long, not even to a ping, is killed and started anew."},
+      {:telemetry, :telemetry, true,
+       "Whether events go to the app's `:telemetry`, if it has one; `:nodes` has the engine report every node too. See " <>
+         "`Graphport.Telemetry`."},
+      {:telemetry_interval, :milliseconds, 1_000, "How often gauges are reported."},
+      {:pubsub, :pubsub, nil,
+       "Where sessions with a `topic:` broadcast: the name of a running `Phoenix.PubSub`, or `{module, argument}` for " <>
+         "another module's `broadcast/3`, called as `module.broadcast(argument, topic, message)`."}
     ],
     open: [
       {:owner, :owner, :caller,
        "The session closes when this process ends. `:caller` is the opener; `:none` keeps it until `close/1`."},
       {:name, :term, nil,
        "A name that is the session's alone in its instance, for `session/2`. One that is taken is `:duplicate_id`."},
+      {:topic, :string, nil,
+       "Broadcast on this topic what becomes of the session's demands; see the module's page."},
+      {:pubsub, :pubsub, nil, "In place of the instance's."},
       {:timeout, :timeout, 30_000, "How long loading may take, waiting for the engine included."}
     ],
     demand: [
@@ -124,7 +134,7 @@ defmodule Graphport.Options do
   The options as a map with every option in it. Raises `ArgumentError` for what is unknown, missing or of a wrong type.
 
       iex> Graphport.Options.validate!(:open, [])
-      %{name: nil, owner: :caller, timeout: 30_000}
+      %{name: nil, owner: :caller, pubsub: nil, timeout: 30_000, topic: nil}
   """
   @spec validate!(function_name, keyword) :: map
   def validate!(function, []) when :erlang.map_get(function, @required) == [],
@@ -175,6 +185,9 @@ defmodule Graphport.Options do
 
   defp valid?(:name, value), do: is_atom(value) and value not in [nil, true, false]
   defp valid?(:string, value), do: is_nil(value) or (is_binary(value) and value != "")
+  defp valid?(:pubsub, {module, _argument}), do: valid?(:name, module)
+  defp valid?(:pubsub, value), do: is_atom(value) and value not in [true, false]
+  defp valid?(:telemetry, value), do: is_boolean(value) or value == :nodes
   defp valid?(:backend, value), do: value == nil or value in @backends
   defp valid?(:strings, value), do: is_list(value) and Enum.all?(value, &(is_binary(&1) and &1 != ""))
   defp valid?(:transport, value), do: value in [:port, :erlport]
@@ -192,6 +205,8 @@ defmodule Graphport.Options do
 
   defp expected(:name), do: "an atom"
   defp expected(:string), do: "a non-empty string"
+  defp expected(:pubsub), do: "the name of a Phoenix.PubSub or {module, argument}"
+  defp expected(:telemetry), do: "true, false or :nodes"
   defp expected(:backend), do: Enum.map_join(@backends, ", ", &inspect/1)
   defp expected(:strings), do: "a list of non-empty strings"
   defp expected(:transport), do: ":port or :erlport"

@@ -132,9 +132,12 @@ defmodule Graphport.Remote do
   end
 
   @doc "Opens a session there. One whose opener has given up meanwhile is closed again."
-  @spec open(instance, map, pid | :none, term, timeout) :: {:ok, Session.t()} | {:error, Error.t()}
-  def open({name, node}, graph, owner, session_name, timeout) do
-    at(node, timeout, fn -> Errand.send_to(node, :open, [name, graph, owner, session_name, timeout]) end)
+  @spec open(instance, map, pid | :none, map) :: {:ok, Session.t()} | {:error, Error.t()}
+  def open({name, node}, graph, owner, options) do
+    case at(node, options.timeout, fn -> Errand.send_to(node, :open, [name, graph, owner, options]) end) do
+      {:raise, message} -> raise ArgumentError, message
+      answer -> answer
+    end
   end
 
   @doc "Calls a function there, with the instance's name as first argument."

@@ -24,6 +24,7 @@ defmodule Graphport.Instance.Core do
       {Table, settings},
       {Janitor, name},
       {Task.Supervisor, name: Instance.process_name(name, :tasks)},
+      {DynamicSupervisor, name: Instance.process_name(name, :broadcasters)},
       {DynamicSupervisor, name: Instance.process_name(name, :sessions)},
       {Registry, keys: :unique, name: Instance.process_name(name, :registry)},
       owners(settings),

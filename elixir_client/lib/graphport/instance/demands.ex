@@ -6,9 +6,10 @@ defmodule Graphport.Instance.Demands do
 
   alias Graphport.Error
   alias Graphport.Instance
+  alias Graphport.Instance.Audience
   alias Graphport.Wire.Messages
 
-  # {id, destination, wrap, watched, node, stream, first ports, epoch, events}; element 1 is the key.
+  # {id, destination, wrap, watched, node, stream, first ports, epoch, events, audience}; element 1 is the key.
   @first_ports 7
 
   @typedoc "Where messages go: a pid, or an alias made by a monitor."
@@ -23,15 +24,19 @@ defmodule Graphport.Instance.Demands do
   @typedoc "What was demanded, as it was given; nil for a request, which is no demand."
   @type target :: String.t() | [String.t()] | nil
 
-  @type stream :: boolean | :all
+  @typedoc "Which chunks go to the destination. A list of nodes only where the engine sends more than these."
+  @type stream :: boolean | :all | [String.t()]
 
   # The table copies a row out for every chunk, and a list of a thousand nodes costs much; a long binary is shared.
   @typep kept_target :: String.t() | nil | {:packed, binary}
-  @type row :: {pos_integer, destination, wrap, pid, kept_target, stream, map, Instance.epoch(), boolean}
+  @type row ::
+          {pos_integer, destination, wrap, pid, kept_target, stream, map, Instance.epoch(), boolean,
+           Audience.t()}
 
-  @spec row(pos_integer, destination, wrap, pid, target, stream, Instance.epoch(), boolean) :: row
-  def row(id, destination, wrap, watched, node, stream, epoch, events \\ false),
-    do: {id, destination, wrap, watched, pack(node), stream, %{}, epoch, events}
+  @spec row(pos_integer, destination, wrap, pid, target, stream, Instance.epoch(), boolean, Audience.t()) ::
+          row
+  def row(id, destination, wrap, watched, node, stream, epoch, events \\ false, audience \\ nil),
+    do: {id, destination, wrap, watched, pack(node), stream, %{}, epoch, events, audience}
 
   defp pack(nodes) when is_list(nodes), do: {:packed, :erlang.term_to_binary(nodes)}
   defp pack(node), do: node
@@ -81,8 +86,8 @@ defmodule Graphport.Instance.Demands do
 
   def pass_on(instance, {:node_event, id, node, event}, epoch), do: event(instance, id, node, event, epoch)
 
-  def pass_on(instance, {:demand_complete, id, _node, outputs}, epoch) do
-    with {:ok, row} <- take(instance, id, epoch), do: complete(row, outputs)
+  def pass_on(instance, {:demand_complete, id, _node, outputs, status}, epoch) do
+    with {:ok, row} <- take(instance, id, epoch), do: complete(row, outputs, status)
   end
 
   def pass_on(instance, {:demand_error, id, _node, error}, epoch) do
@@ -120,18 +125,31 @@ defmodule Graphport.Instance.Demands do
   defp reply(row, _result), do: fail(row, wrong_kind("a demand", "a reply"))
 
   @doc "The last message of a demand that is done."
-  @spec complete(row, map) :: term
-  def complete(row, _outputs) when elem(row, 4) == nil,
+  @spec complete(row, map, Messages.status()) :: term
+  def complete(row, _outputs, _status) when elem(row, 4) == nil,
     do: fail(row, wrong_kind("a request", "a demand_complete"))
 
-  def complete(row, outputs), do: deliver(row, {:demand_complete, target(elem(row, 4)), outputs})
+  def complete(row, outputs, status) do
+    node = target(elem(row, 4))
+    deliver(row, {:demand_complete, node, outputs})
+    if elem(row, 9) != nil, do: Audience.completed(elem(row, 9), row, node, outputs, status)
+  end
 
   defp wrong_kind(asked, answer), do: Error.new(:bad_message, "the engine answered #{asked} with #{answer}")
 
   @doc "The last message of a row that failed."
   @spec fail(row, Error.t()) :: term
   def fail(row, error) when elem(row, 4) == nil, do: deliver(row, {:error, error})
-  def fail(row, error), do: deliver(row, {:demand_error, target(elem(row, 4)), error})
+
+  def fail(row, error) do
+    deliver(row, {:demand_error, target(elem(row, 4)), error})
+    drop(row, error)
+  end
+
+  @doc "The end of a row whose destination is told nothing, or knows: for those who listen besides."
+  @spec drop(row, Error.t()) :: term
+  def drop(row, _error) when elem(row, 9) == nil, do: :ok
+  def drop(row, error), do: Audience.failed(elem(row, 9), row, target(elem(row, 4)), error)
 
   @doc """
   Passes a chunk on, if the demand wants it: only the first streaming port seen of each node, unless it asked for all.
@@ -141,15 +159,19 @@ defmodule Graphport.Instance.Demands do
   @spec chunk(Instance.t(), pos_integer, String.t(), String.t(), term, Instance.epoch()) :: term
   def chunk(instance, id, node, port, chunk, epoch) do
     case :ets.lookup(instance.demands, id) do
-      [{_id, _to, _wrap, _watched, _node, true, %{^node => ^port}, ^epoch, _events} = row] ->
+      # A broadcaster hears too.
+      [{_id, _to, _wrap, _watched, _node, _stream, _ports, ^epoch, _events, {_, _, _}} = row] ->
+        overheard_chunk(instance, row, node, port, chunk)
+
+      [{_id, _to, _wrap, _watched, _node, true, %{^node => ^port}, ^epoch, _events, _audience} = row] ->
         deliver(row, {:node_stream, node, chunk})
 
-      [{_id, _to, _wrap, _watched, _node, true, ports, ^epoch, _events} = row]
+      [{_id, _to, _wrap, _watched, _node, true, ports, ^epoch, _events, _audience} = row]
       when not is_map_key(ports, node) ->
-        :ets.update_element(instance.demands, id, {@first_ports, Map.put(ports, node, port)})
+        note_first(instance, row, node, port)
         deliver(row, {:node_stream, node, chunk})
 
-      [{_id, _to, _wrap, _watched, _node, :all, _ports, ^epoch, _events} = row] ->
+      [{_id, _to, _wrap, _watched, _node, :all, _ports, ^epoch, _events, _audience} = row] ->
         deliver(row, {:node_stream, node, {port, chunk}})
 
       _other_port_or_engine_or_gone ->
@@ -157,11 +179,41 @@ defmodule Graphport.Instance.Demands do
     end
   end
 
+  # The engine sends every chunk then, whether the destination wants it or not.
+  defp overheard_chunk(instance, row, node, port, chunk) do
+    first = Map.get(elem(row, 6), node)
+    if first == nil, do: note_first(instance, row, node, port)
+    first? = first in [nil, port]
+    stream = elem(row, 5)
+
+    cond do
+      stream == :all ->
+        deliver(row, {:node_stream, node, {port, chunk}})
+
+      first? and (stream == true or (stream != false and node in stream)) ->
+        deliver(row, {:node_stream, node, chunk})
+
+      true ->
+        :ok
+    end
+
+    if first?, do: Audience.chunk(elem(row, 9), node, chunk)
+  end
+
+  defp note_first(instance, row, node, port),
+    do: :ets.update_element(instance.demands, elem(row, 0), {@first_ports, Map.put(elem(row, 6), node, port)})
+
   @doc "Passes an event on, if the demand asked for events."
   @spec event(Instance.t(), pos_integer, String.t(), map, Instance.epoch()) :: term
   def event(instance, id, node, event, epoch) do
-    with [row] when elem(row, 8) and elem(row, 7) == epoch <- :ets.lookup(instance.demands, id),
-         do: deliver(row, {:node_event, node, event})
+    case :ets.lookup(instance.demands, id) do
+      [row] when elem(row, 7) == epoch ->
+        if elem(row, 8), do: deliver(row, {:node_event, node, event})
+        if elem(row, 9) != nil, do: Audience.event(elem(row, 9), id, node, event)
+
+      _other_engine_or_gone ->
+        :ok
+    end
   end
 
   @doc "Fails every row of an epoch, of an engine, or of all, but those of the ids in `except`."
@@ -211,5 +263,12 @@ defmodule Graphport.Instance.Demands do
   def count(instance, epoch),
     do: :ets.select_count(instance.demands, [{row_pattern(), [{:==, :"$3", epoch}], [true]}])
 
-  defp row_pattern, do: {:"$1", :_, :_, :"$2", :_, :_, :_, :"$3", :_}
+  @doc "Whether a broadcaster will hear of any of them."
+  @spec heard_by?(Instance.t(), pid) :: boolean
+  def heard_by?(instance, broadcaster) do
+    heard = put_elem(row_pattern(), 9, {broadcaster, :_, :_})
+    :ets.select_count(instance.demands, [{heard, [], [true]}]) > 0
+  end
+
+  defp row_pattern, do: {:"$1", :_, :_, :"$2", :_, :_, :_, :"$3", :_, :_}
 end

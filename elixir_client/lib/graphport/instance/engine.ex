@@ -13,7 +13,7 @@ defmodule Graphport.Instance.Engine do
   require Logger
 
   alias Graphport.{Error, Instance}
-  alias Graphport.Instance.{Backoff, Demands, Janitor, LogRelay, Mailboxes, Pool, Transfers}
+  alias Graphport.Instance.{Backoff, Demands, Janitor, LogRelay, Mailboxes, Pool, Spans, Transfers}
   alias Graphport.Port.{Credit, OsProcess, Pipe, Writer}
   alias Graphport.Wire.{Limits, Messages}
 
@@ -166,6 +166,7 @@ defmodule Graphport.Instance.Engine do
     decoding = for({process, _id} <- Transfers.stop(state.transfers), do: process) ++ Map.keys(state.ending)
     await_decoding(decoding, Writer.deadline(@decoding_grace_ms))
     Demands.fail_all(state.instance, {:engine, state.settings.index}, error)
+    Spans.engine(state.instance, state.settings.index, :stopped)
   rescue
     # The supervisor was killed, and the tables may be gone. The port closes with its owner.
     error in ArgumentError ->
@@ -316,6 +317,7 @@ defmodule Graphport.Instance.Engine do
         :atomics.add(state.instance.starts, state.settings.index + 1, 1)
         credit = Credit.new()
         Janitor.engine_started(state.instance, pipe)
+        Spans.engine(state.instance, state.settings.index, {:started, pipe.os_pid})
         Process.send_after(self(), {:start_timeout, epoch}, state.settings.start_timeout)
         Writer.force(pipe.port, credit, Messages.hello(@client, state.settings.hello))
 
@@ -353,6 +355,7 @@ defmodule Graphport.Instance.Engine do
   defp ready(facts, state) do
     Pool.up(state.instance, {state.epoch, state.port, state.credit}, facts)
     Enum.each(state.waiting, &send(&1, {:engine_up, state.epoch}))
+    Spans.engine(state.instance, state.settings.index, :ready)
     %{state | status: :up, waiting: MapSet.new(), up_at: Writer.now_ms()}
   end
 
@@ -452,6 +455,7 @@ defmodule Graphport.Instance.Engine do
   defp failed(state, error) do
     Enum.each(state.waiting, &send(&1, {:engine_failed, error}))
     {delay, backoff} = Backoff.next(state.backoff)
+    Spans.engine(state.instance, state.settings.index, {:failed, error, delay})
     Process.send_after(self(), :open, delay)
     %{state | status: :down, backoff: backoff}
   end

@@ -8,7 +8,7 @@ defmodule Graphport.Instance.Janitor do
   @moduledoc false
   use GenServer
 
-  alias Graphport.Instance
+  alias Graphport.{Error, Instance}
   alias Graphport.Instance.{Demands, Pool}
   alias Graphport.Port.{OsProcess, Pipe, Writer}
   alias Graphport.Wire.{Encoder, Messages}
@@ -113,9 +113,11 @@ defmodule Graphport.Instance.Janitor do
   def handle_info(:bury, state) do
     cancels =
       for {id, epoch} <- Demands.of_watched(state.instance, state.dead),
-          match?({:ok, _row}, Demands.take(state.instance, id)),
-          into: state.unsent,
-          do: {{:cancel, id}, epoch}
+          {:ok, row} <- [Demands.take(state.instance, id)],
+          into: state.unsent do
+        Demands.drop(row, Error.new(:cancelled, "the process that demanded it has ended"))
+        {{:cancel, id}, epoch}
+      end
 
     {:noreply, send_out(%{state | dead: MapSet.new(), unsent: cancels})}
   end
@@ -237,7 +239,7 @@ defmodule Graphport.Instance.Janitor do
   end
 
   defp sweep_sessions(instance) do
-    for {_id, pid, wire_id, epoch, _port, _credit} = route <- :ets.tab2list(instance.routes),
+    for {_id, pid, wire_id, epoch, _port, _credit, _broadcaster} = route <- :ets.tab2list(instance.routes),
         not Process.alive?(pid) do
       :ets.delete_object(instance.routes, route)
       Pool.leave(instance, epoch)

@@ -26,7 +26,7 @@ defmodule Graphport.Instance.Pool do
   @spec retire(Instance.t(), Instance.epoch()) :: term
   def retire(instance, epoch) do
     :ets.delete(instance.placements, epoch)
-    :ets.match_delete(instance.routes, {:_, :_, :_, epoch, :_, :_})
+    :ets.match_delete(instance.routes, {:_, :_, :_, epoch, :_, :_, :_})
   end
 
   @doc "The engine is down, whichever of its lives it was."
@@ -35,7 +35,7 @@ defmodule Graphport.Instance.Pool do
     :ets.insert(instance.engines, {index, :down, error})
     of_engine = [{:==, Instance.engine_of(:"$1"), index}]
     :ets.select_delete(instance.placements, [{{:"$1", :_}, of_engine, [true]}])
-    :ets.select_delete(instance.routes, [{{:_, :_, :_, :"$1", :_, :_}, of_engine, [true]}])
+    :ets.select_delete(instance.routes, [{{:_, :_, :_, :"$1", :_, :_, :_}, of_engine, [true]}])
   end
 
   # -- for sessions ----------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ defmodule Graphport.Instance.SessionServer do
   use GenServer, restart: :temporary
 
   alias Graphport.{Error, Instance, Session}
-  alias Graphport.Instance.{Demands, Engine, Janitor, Pool}
+  alias Graphport.Instance.{Broadcaster, Demands, Engine, Janitor, Pool}
   alias Graphport.Port.{Parts, Writer}
   alias Graphport.Wire.Messages
 
@@ -19,13 +19,21 @@ defmodule Graphport.Instance.SessionServer do
   # A graph whose loading kills the engine is not loaded again and again: it would take every other session with it.
   @deaths_while_loading 3
 
+  # Its place in a route.
+  @broadcaster 7
+
   @type answer :: {:ok, Instance.route()} | {:error, Error.t()}
 
-  @doc "Starts the process of a new session and loads its graph. The name is nil for a session without one."
-  @spec open(Instance.t(), map, pid | :none, term, timeout) :: {:ok, Session.t()} | {:error, Error.t()}
-  def open(instance, graph, owner, name, timeout) do
+  @doc """
+  Starts the process of a new session and loads its graph. The name is nil for a session without one, the topic for one
+  that does not broadcast.
+  """
+  @spec open(Instance.t(), map, pid | :none, term, timeout, Broadcaster.target() | nil) ::
+          {:ok, Session.t()} | {:error, Error.t()}
+  def open(instance, graph, owner, name, timeout, topic \\ nil) do
     id = System.unique_integer([:positive])
-    child = {__MODULE__, %{instance: instance, id: id, graph: graph, owner: owner, name: name}}
+    args = %{instance: instance, id: id, graph: graph, owner: owner, name: name, topic: topic}
+    child = {__MODULE__, args}
 
     with {:ok, pid} <- start_child(instance, child) do
       session = %Session{instance: instance.name, id: id, pid: pid}
@@ -119,7 +127,10 @@ defmodule Graphport.Instance.SessionServer do
     # request: {id, wire session, epoch, port, credit} of the `open` under way; waiting: who asked for the route;
     # closing: who waits for the answer to `close`, if it was sent; deaths: engines that ended, one after the other,
     # while loading it; place: the epoch of the engine that counts it.
-    Map.merge(args, %{
+    args
+    |> Map.put(:broadcaster, nil)
+    |> start_broadcaster()
+    |> Map.merge(%{
       route: nil,
       request: nil,
       place: nil,
@@ -179,7 +190,10 @@ defmodule Graphport.Instance.SessionServer do
   @impl GenServer
   def handle_info({id, answer}, %{request: {id, wire_id, epoch, port, credit}} = state) do
     if state.closing == [] do
-      opened(answer, {state.id, self(), wire_id, epoch, port, credit}, %{state | request: nil})
+      opened(answer, {state.id, self(), wire_id, epoch, port, credit, state.broadcaster}, %{
+        state
+        | request: nil
+      })
     else
       Enum.each(state.closing, &GenServer.reply(&1, :ok))
       {:stop, :normal, %{state | route: nil}}
@@ -190,7 +204,14 @@ defmodule Graphport.Instance.SessionServer do
   def handle_info({:engine_failed, _error}, state), do: load(%{state | awaiting: false})
   def handle_info(:await_again, state), do: load(%{state | awaiting: false})
 
-  # Only the owner is monitored.
+  # Somebody killed it. Of the demands under way nothing more is told; of later ones it is.
+  def handle_info({:broadcaster_down, _monitor, :process, _pid, _reason}, state) do
+    state = start_broadcaster(state)
+    :ets.update_element(state.instance.routes, state.id, {@broadcaster, state.broadcaster})
+    {:noreply, %{state | route: state.route && put_elem(state.route, @broadcaster - 1, state.broadcaster)}}
+  end
+
+  # Only the owner is monitored without a tag.
   def handle_info({:DOWN, _monitor, :process, _owner, _reason}, state), do: {:stop, :normal, state}
   def handle_info(:close_timeout, state), do: {:stop, :normal, state}
   def handle_info(_late, state), do: {:noreply, state}
@@ -202,6 +223,20 @@ defmodule Graphport.Instance.SessionServer do
     free_name(state)
     answer(state, closed())
     if state.closing == [], do: send_close(state)
+  end
+
+  defp start_broadcaster(%{topic: nil} = state), do: state
+
+  defp start_broadcaster(state) do
+    case Broadcaster.start(state.instance, state.topic) do
+      {:ok, pid} ->
+        :erlang.monitor(:process, pid, tag: :broadcaster_down)
+        %{state | broadcaster: pid}
+
+      # The instance is stopping.
+      {:error, _reason} ->
+        %{state | broadcaster: nil}
+    end
   end
 
   defp closed, do: {:error, Error.new(:unknown_session, "the session was closed")}
@@ -325,7 +360,7 @@ defmodule Graphport.Instance.SessionServer do
     end
   end
 
-  defp send_close(%{route: {_id, _pid, wire_id, epoch, port, credit}} = state),
+  defp send_close(%{route: {_id, _pid, wire_id, epoch, port, credit, _broadcaster}} = state),
     do: send_close(state, wire_id, epoch, port, credit)
 
   # An `open` under way: the engine reads the `close` after it.

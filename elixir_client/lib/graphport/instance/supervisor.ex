@@ -5,7 +5,7 @@ defmodule Graphport.Instance.Supervisor do
   use Supervisor
 
   alias Graphport.{Aside, Error, Instance}
-  alias Graphport.Instance.{Core, Drain, Engine}
+  alias Graphport.Instance.{Core, Drain, Engine, Reporter, Spans}
   alias Graphport.Port.{Erlport, Python}
 
   # The engine answers or fails within its own start time-out; this is only for an owner that cannot even do that.
@@ -25,7 +25,15 @@ defmodule Graphport.Instance.Supervisor do
   end
 
   @impl Supervisor
-  def init(settings), do: Supervisor.init([{Core, settings}, {Drain, settings}], strategy: :one_for_one)
+  def init(%{telemetry: false} = settings), do: start(%{settings | telemetry: nil}, [])
+
+  def init(%{telemetry: wanted, name: name} = settings) do
+    settings = %{settings | telemetry: Spans.create(name, wanted == :nodes)}
+    start(settings, [{Reporter, settings}])
+  end
+
+  defp start(settings, reporter),
+    do: Supervisor.init(reporter ++ [{Core, settings}, {Drain, settings}], strategy: :one_for_one)
 
   defp check(:erlport), do: Erlport.check()
   defp check(:port), do: :ok
@@ -40,6 +48,9 @@ defmodule Graphport.Instance.Supervisor do
         python_path: options.python_path
       },
       engines: options.engines,
+      pubsub: options.pubsub,
+      telemetry: Spans.available?() and options.telemetry,
+      telemetry_interval: options.telemetry_interval,
       start_timeout: options.start_timeout,
       drain_timeout: options.drain_timeout,
       hello: hello(options),

@@ -14,7 +14,7 @@ defmodule Graphport.Instance.Table do
   @impl GenServer
   def init(settings) do
     Process.flag(:trap_exit, true)
-    {:ok, Instance.create(settings.name, settings.engines)}
+    {:ok, Instance.create(settings)}
   end
 
   @impl GenServer

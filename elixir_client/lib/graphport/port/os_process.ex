@@ -36,6 +36,19 @@ defmodule Graphport.Port.OsProcess do
     :ok
   end
 
+  @doc "Memory of a process that is in RAM, in bytes; 0 if that is not known."
+  @spec memory_bytes(pos_integer | nil) :: non_neg_integer
+  def memory_bytes(nil), do: 0
+
+  def memory_bytes(os_pid) do
+    with {:ok, status} <- read_head("/proc/#{os_pid}/status", 4_096),
+         [_line, kib] <- Regex.run(~r/^VmRSS:\s+(\d+) kB$/m, status) do
+      String.to_integer(kib) * 1_024
+    else
+      _unknown -> 0
+    end
+  end
+
   @doc "The last bytes of a file, as text, without the file server; \"\" if it cannot be read."
   @spec tail(Path.t(), pos_integer) :: String.t()
   def tail(path, bytes) do

@@ -3,7 +3,7 @@ defmodule Graphport.Remote.Errand do
   # `Graphport.Remote` in a process of its own, which may be suspended by the connection, or killed.
   @moduledoc false
 
-  alias Graphport.{Caller, Demand, Error, Instance, Session}
+  alias Graphport.{Caller, Demand, Error, Instance, PubSub, Session}
   alias Graphport.Instance.SessionServer
   alias Graphport.Remote.{Ending, Proxy}
 
@@ -45,10 +45,18 @@ defmodule Graphport.Remote.Errand do
   def run(client, :call, [module, function, args]), do: send(client, {self(), apply(module, function, args)})
 
   @doc false
-  @spec open(atom, map, pid | :none, term, timeout) :: {:ok, Session.t()} | {:error, Error.t()}
-  def open(name, graph, owner, session_name, timeout) do
+  @spec open(atom, map, pid | :none, map) :: {:ok, Session.t()} | {:error, Error.t()} | {:raise, String.t()}
+  def open(name, graph, owner, options) do
     with {:ok, instance} <- Instance.fetch(name),
-         do: SessionServer.open(instance, graph, owner, session_name, timeout)
+         {:ok, topic} <- topic(options, instance.pubsub),
+         do: SessionServer.open(instance, graph, owner, options.name, options.timeout, topic)
+  end
+
+  # What a topic is broadcast by must be there, and not here.
+  defp topic(options, default) do
+    {:ok, PubSub.target!(options, default)}
+  rescue
+    error in ArgumentError -> {:raise, error.message}
   end
 
   @doc "Cancels a demand of this node."
@@ -59,5 +67,5 @@ defmodule Graphport.Remote.Errand do
 
   # Whoever asked has given up, or is gone.
   defp undo({:ok, session}), do: SessionServer.close(session)
-  defp undo({:error, _error}), do: :ok
+  defp undo({_error_or_raise, _what}), do: :ok
 end

@@ -61,7 +61,8 @@ defmodule Graphport.Remote.Relay do
     case start_proxy(session, node, options, deadline, watched) do
       {:ok, proxy, id} ->
         # watched: whose end is the demand's; to, wrap: where messages go; ports: the first streaming port seen of each
-        # node, or :all; owed: chunks to be granted, and batch: so many at once;
+        # node, or :all; nodes, events: which chunks are wanted, and whether events are (the engine sends more when others
+        # listen too); owed: chunks to be granted, and batch: so many at once;
         # grants: whether they are granted when handed on, or when the consumer says so; give_up_at: when the engine should
         # long have said that the deadline passed.
         loop(
@@ -95,6 +96,8 @@ defmodule Graphport.Remote.Relay do
       wrap: wrap(tag, id),
       watched: watched,
       ports: if(options.stream == :all, do: :all, else: %{}),
+      nodes: if(is_list(options.stream), do: options.stream, else: :any),
+      events: options.events,
       grants: :handed_on,
       batch: div(@window, 2)
     }
@@ -102,7 +105,8 @@ defmodule Graphport.Remote.Relay do
 
   defp target(kind, ref, id, _caller, watched, _options) do
     if kind == :chunks, do: send(ref, {ref, {:started, id}})
-    %{to: ref, wrap: {:ref, ref}, watched: watched, ports: :all, grants: :consumed, batch: 1}
+    wants = %{ports: :all, nodes: :any, events: true}
+    Map.merge(wants, %{to: ref, wrap: {:ref, ref}, watched: watched, grants: :consumed, batch: 1})
   end
 
   defp wrap(nil, _id), do: :plain
@@ -189,9 +193,11 @@ defmodule Graphport.Remote.Relay do
   end
 
   defp hand_on({:node_stream, node, {port, chunk}}, %{ports: ports} = state) do
-    state = if state.grants == :handed_on, do: %{state | owed: state.owed + 1}, else: state
+    state = handed_on(state)
+    wanted? = state.nodes == :any or node in state.nodes
 
     case ports do
+      _ports when not wanted? -> state
       :all -> deliver(state, {:node_stream, node, {port, chunk}})
       %{^node => ^port} -> deliver(state, {:node_stream, node, chunk})
       %{^node => _first} -> state
@@ -199,12 +205,19 @@ defmodule Graphport.Remote.Relay do
     end
   end
 
-  defp hand_on({:node_event, _node, _event} = message, state), do: deliver(state, message)
+  # Progress is let through like chunks.
+  defp hand_on({:node_event, _node, event} = message, state) do
+    state = if match?(%{"event" => "progress"}, event), do: handed_on(state), else: state
+    if state.events, do: deliver(state, message), else: state
+  end
 
   defp hand_on(last, state) do
     deliver(state, last)
     :done
   end
+
+  defp handed_on(%{grants: :handed_on} = state), do: %{state | owed: state.owed + 1}
+  defp handed_on(state), do: state
 
   defp deliver(state, message) do
     case state.wrap do

@@ -103,14 +103,17 @@ defmodule Graphport.Wire.Frequent do
     end
   end
 
-  # `meta`, as the engine writes it. It is checked, but nobody here wants it.
+  # `meta`, as the engine writes it. It is checked; all that is wanted is how the answer came about.
   defp revision(<<0x85, 0xA8, "revision", rest::bits>>, id, node, outputs, left, out, d, c),
     do: integer(rest, :us, id, node, outputs, left, out, d, c)
 
   defp revision(rest, id, node, outputs, left, out, d, c) do
     case Decoder.value(rest, d, c) do
-      {:ok, meta, rest} when is_plain_map(meta) -> complete(rest, id, node, outputs, left, out, d, c)
-      _other -> :general
+      {:ok, meta, rest} when is_plain_map(meta) ->
+        complete(rest, id, node, outputs, status(meta), left, out, d, c)
+
+      _other ->
+        :general
     end
   end
 
@@ -130,38 +133,36 @@ defmodule Graphport.Wire.Frequent do
   defp field(<<0xA3, "ran", rest::bits>>, :ran, id, node, outputs, left, out, d, c),
     do: integer(rest, :cached, id, node, outputs, left, out, d, c)
 
-  defp field(
-         <<0xA6, "cached", 0xC2, 0xA7, "skipped", skipped, rest::bits>>,
-         :cached,
-         id,
-         node,
-         outputs,
-         left,
-         out,
-         d,
-         c
-       )
-       when skipped in [0xC2, 0xC3],
-       do: complete(rest, id, node, outputs, left, out, d, c)
-
-  defp field(
-         <<0xA6, "cached", 0xC3, 0xA7, "skipped", skipped, rest::bits>>,
-         :cached,
-         id,
-         node,
-         outputs,
-         left,
-         out,
-         d,
-         c
-       )
-       when skipped in [0xC2, 0xC3],
-       do: complete(rest, id, node, outputs, left, out, d, c)
+  for {cached, skipped, status} <- [
+        {0xC2, 0xC2, :completed},
+        {0xC3, 0xC2, :cached},
+        {0xC2, 0xC3, :skipped},
+        {0xC3, 0xC3, :skipped}
+      ] do
+    defp field(
+           <<0xA6, "cached", unquote(cached), 0xA7, "skipped", unquote(skipped), rest::bits>>,
+           :cached,
+           id,
+           node,
+           outputs,
+           left,
+           out,
+           d,
+           c
+         ),
+         do: complete(rest, id, node, outputs, unquote(status), left, out, d, c)
+  end
 
   defp field(_rest, _next, _id, _node, _outputs, _left, _out, _d, _c), do: :general
 
-  defp complete(rest, id, node, outputs, left, out, d, c),
-    do: batch(rest, left, [{:demand_complete, id, node, outputs} | out], d, c)
+  defp complete(rest, id, node, outputs, status, left, out, d, c),
+    do: batch(rest, left, [{:demand_complete, id, node, outputs, status} | out], d, c)
+
+  @doc "What an answer's `meta` says of how it came about."
+  @spec status(map) :: :completed | :cached | :skipped
+  def status(%{"skipped" => true}), do: :skipped
+  def status(%{"cached" => true}), do: :cached
+  def status(_meta), do: :completed
 
   for name <- @frequent_ports do
     defp port(

@@ -12,8 +12,11 @@ defmodule Graphport.Wire.Messages do
   @typedoc "What is demanded: a node, several, or `\"*\"` for all sinks."
   @type target :: String.t() | [String.t()]
 
+  @typedoc "Whether what was demanded was executed for it, by the answer's `meta`."
+  @type status :: :completed | :cached | :skipped
+
   @type incoming ::
-          {:demand_complete, id, target, map}
+          {:demand_complete, id, target, map, status}
           | {:demand_error, id, target, map}
           | {:node_stream, id, String.t(), String.t(), term}
           | {:node_event, id, String.t(), map}
@@ -231,12 +234,13 @@ defmodule Graphport.Wire.Messages do
 
   defp message(["demand_complete", demand, node, outputs, meta])
        when is_id(demand) and is_binary(node) and is_plain_map(outputs) and is_plain_map(meta),
-       do: {:demand_complete, demand, node, outputs}
+       do: {:demand_complete, demand, node, outputs, Frequent.status(meta)}
 
   # Of several nodes, each has a map of its own.
   defp message(["demand_complete", demand, [_ | _] = nodes, outputs, meta])
        when is_id(demand) and is_plain_map(outputs) and is_plain_map(meta),
-       do: of_nodes(nodes, "demand_complete", {:demand_complete, demand, nodes, outputs})
+       do:
+         of_nodes(nodes, "demand_complete", {:demand_complete, demand, nodes, outputs, Frequent.status(meta)})
 
   defp message(["demand_error", demand, node, error])
        when is_id(demand) and is_binary(node) and is_plain_map(error),
