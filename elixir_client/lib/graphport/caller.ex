@@ -278,16 +278,16 @@ defmodule Graphport.Caller do
   defp overloaded, do: Error.new(:overloaded, "the engine did not take the demand before the deadline")
 
   @doc """
-  What an `ArgumentError` on the way meant: the tables of an instance that has stopped are gone, whatever was being
-  done. Any other mistake is the caller's, and is raised again.
+  What an `ArgumentError` on the way meant: the tables of an instance that has stopped are gone. Any other mistake is the
+  caller's, and is raised again. The stack says which table it was: an instance of that name may run again by now.
   """
   @spec stopped(atom, Exception.t(), Exception.stacktrace()) :: {:error, Error.t()}
   def stopped(name, error, stacktrace) do
-    with {:ok, instance} <- Instance.fetch(name),
-         true <- :ets.info(instance.demands) != :undefined do
-      reraise error, stacktrace
+    with [{:ets, _function, [table | _], _location} | _] <- stacktrace,
+         :undefined <- :ets.info(table) do
+      {:error, Error.new(:shutting_down, "the Graphport instance #{inspect(name)} has stopped")}
     else
-      _stopped -> {:error, Error.new(:shutting_down, "the Graphport instance #{inspect(name)} has stopped")}
+      _another -> reraise error, stacktrace
     end
   end
 end

@@ -7,13 +7,16 @@ defmodule Graphport.Instance.Core do
   use Supervisor
 
   alias Graphport.Instance
-  alias Graphport.Instance.{Engine, Janitor, LogRelay, Table}
+  alias Graphport.Instance.{Engine, Janitor, LogRelay, Predecessor, Table}
 
   # So often may one owner end within five seconds before the instance starts anew.
   @owner_restarts 3
 
   @spec start_link(map) :: Supervisor.on_start()
-  def start_link(settings), do: Supervisor.start_link(__MODULE__, settings)
+  def start_link(settings) do
+    Predecessor.await_end(settings)
+    Supervisor.start_link(__MODULE__, settings)
+  end
 
   @impl Supervisor
   def init(settings) do

@@ -3,13 +3,14 @@ defmodule Graphport.Instance.Janitor do
   #   - callers that died: one monitor per caller; their open demands are cancelled, in batches;
   #   - engines that outlive their owner or their pipe: killed with SIGKILL after a grace, unless the OS has given their
   #     process id to somebody else;
-  #   - sessions whose process was killed: closed.
+  #   - sessions whose process was killed: closed;
+  #   - the tables, if their owner was killed: kept until all others have ended.
   # Must not route or answer anything. Callers tell it of themselves (`watch/2`), the engine owner of its engine.
   @moduledoc false
   use GenServer
 
   alias Graphport.Instance
-  alias Graphport.Instance.{Demands, Pool}
+  alias Graphport.Instance.{Demands, Pool, Table}
   alias Graphport.Port.{OsProcess, Pipe, Writer}
   alias Graphport.Wire.{Encoder, Messages}
 
@@ -44,6 +45,10 @@ defmodule Graphport.Instance.Janitor do
   @spec close(Instance.t(), pos_integer, Instance.epoch()) :: term
   def close(instance, wire_id, epoch), do: notify(instance, {:close, wire_id, epoch})
 
+  @doc "The calling process is a session's: should it be killed, what it has loaded is closed."
+  @spec session_started(Instance.t()) :: term
+  def session_started(instance), do: notify(instance, {:session_started, self()})
+
   @doc "The calling process owns this engine."
   @spec engine_started(Instance.t(), Pipe.t()) :: term
   def engine_started(instance, pipe), do: notify(instance, {:engine_started, self(), pipe})
@@ -69,6 +74,7 @@ defmodule Graphport.Instance.Janitor do
   def init(name) do
     Process.flag(:trap_exit, true)
     {:ok, instance} = Instance.fetch(name)
+    Table.inherit(instance)
     :ets.delete_all_objects(instance.watched)
     for pid <- Demands.watched(instance), do: send(self(), {:watch, pid})
     Process.send_after(self(), :sweep, @sweep_ms)
@@ -109,6 +115,21 @@ defmodule Graphport.Instance.Janitor do
     end
   end
 
+  def handle_info({:session_started, pid}, state) do
+    :erlang.monitor(:process, pid, tag: :session_down)
+    {:noreply, state}
+  end
+
+  # One that ended in good order has told the engine itself.
+  def handle_info({:session_down, _monitor, :process, _pid, reason}, state)
+      when reason in [:normal, :shutdown],
+      do: {:noreply, state}
+
+  def handle_info({:session_down, _monitor, :process, _pid, _reason}, state) do
+    sweep_sessions(state.instance)
+    {:noreply, state}
+  end
+
   # Comes after all the DOWN messages that were waiting with the first one.
   def handle_info(:bury, state) do
     cancels =
@@ -145,7 +166,7 @@ defmodule Graphport.Instance.Janitor do
   end
 
   def handle_info({:reap, engine}, state) do
-    Task.Supervisor.start_child(state.instance.tasks, Pipe, :bury, [engine])
+    spawn(Pipe, :bury, [engine])
     {monitor, engines} = Map.pop(state.engines, engine)
     if monitor, do: Process.demonitor(monitor, [:flush])
     {:noreply, %{state | engines: engines, owners: Map.delete(state.owners, monitor)}}

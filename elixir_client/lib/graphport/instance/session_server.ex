@@ -117,6 +117,7 @@ defmodule Graphport.Instance.SessionServer do
 
   defp start(args) do
     if args.owner != :none, do: Process.monitor(args.owner)
+    Janitor.session_started(args.instance)
 
     # request: {id, wire session, epoch, port, credit} of the `open` under way; waiting: who asked for the route;
     # closing: who waits for the answer to `close`, if it was sent; deaths: engines that ended, one after the other,
