@@ -14,7 +14,7 @@ defmodule Graphport.Instance.Core do
 
   @spec start_link(map) :: Supervisor.on_start()
   def start_link(settings) do
-    Predecessor.await_end(settings)
+    Predecessor.await_instance(settings)
     Supervisor.start_link(__MODULE__, settings)
   end
 
@@ -43,6 +43,13 @@ defmodule Graphport.Instance.Core do
       end
 
     options = [strategy: :one_for_one, max_restarts: @owner_restarts * settings.engines]
-    %{id: :owners, type: :supervisor, start: {Supervisor, :start_link, [owners, options]}}
+    %{id: :owners, type: :supervisor, start: {__MODULE__, :start_owners, [owners, options, settings]}}
+  end
+
+  @doc false
+  @spec start_owners([Supervisor.child_spec()], keyword, map) :: Supervisor.on_start()
+  def start_owners(owners, options, settings) do
+    Predecessor.await_owners(settings)
+    Supervisor.start_link(owners, options)
   end
 end

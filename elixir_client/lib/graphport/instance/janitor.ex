@@ -17,8 +17,8 @@ defmodule Graphport.Instance.Janitor do
   @kill_grace_ms 500
   @sweep_ms 10_000
   @retry_ms 20
-  # Messages of one batch frame: far below the longest frame.
-  @messages_per_frame 500
+  # Cancels of one batch frame: far below the longest frame.
+  @cancels_per_frame 500
 
   @spec start_link(atom) :: GenServer.on_start()
   def start_link(name) do
@@ -40,10 +40,6 @@ defmodule Graphport.Instance.Janitor do
   @doc "Cancels a demand for a caller who had no credit to do so."
   @spec cancel(Instance.t(), pos_integer, Instance.epoch()) :: term
   def cancel(instance, id, epoch), do: notify(instance, {:cancel, id, epoch})
-
-  @doc "Closes a session in the engine for one who had no credit to do so. Nobody gets an answer."
-  @spec close(Instance.t(), pos_integer, Instance.epoch()) :: term
-  def close(instance, wire_id, epoch), do: notify(instance, {:close, wire_id, epoch})
 
   @doc "The calling process is a session's: should it be killed, what it has loaded is closed."
   @spec session_started(Instance.t()) :: term
@@ -79,14 +75,14 @@ defmodule Graphport.Instance.Janitor do
     for pid <- Demands.watched(instance), do: send(self(), {:watch, pid})
     Process.send_after(self(), :sweep, @sweep_ms)
 
-    # monitors: pid => monitor; dead: callers to clean up after; unsent: cancels and closes that found no credit,
-    # {what, id} => epoch; engines: pipe => monitor of its owner; owners: the other way round.
+    # monitors: pid => monitor; dead: callers to clean up after; unsent: cancels that found no credit;
+    # engines: pipe => monitor of its owner; owners: the other way round.
     {:ok,
      %{
        instance: instance,
        monitors: %{},
        dead: MapSet.new(),
-       unsent: %{},
+       unsent: [],
        retrying: false,
        engines: %{},
        owners: %{}
@@ -135,20 +131,15 @@ defmodule Graphport.Instance.Janitor do
     cancels =
       for {id, epoch} <- Demands.of_watched(state.instance, state.dead),
           match?({:ok, _row}, Demands.take(state.instance, id)),
-          into: state.unsent,
-          do: {{:cancel, id}, epoch}
+          do: {id, epoch}
 
-    {:noreply, send_out(%{state | dead: MapSet.new(), unsent: cancels})}
+    {:noreply, send_cancels(%{state | dead: MapSet.new(), unsent: cancels ++ state.unsent})}
   end
 
-  # With a retry to come there was no credit a moment ago: what is asked meanwhile waits for it, and costs next to
-  # nothing, however many ask.
-  def handle_info({what, id, epoch}, state) when what in [:cancel, :close] do
-    state = put_in(state.unsent[{what, id}], epoch)
-    {:noreply, if(state.retrying, do: state, else: send_out(state))}
-  end
+  def handle_info({:cancel, id, epoch}, state),
+    do: {:noreply, send_cancels(%{state | unsent: [{id, epoch} | state.unsent]})}
 
-  def handle_info(:retry, state), do: {:noreply, send_out(%{state | retrying: false})}
+  def handle_info(:retry, state), do: {:noreply, send_cancels(%{state | retrying: false})}
 
   def handle_info({:engine_started, owner, engine}, state) do
     monitor = Process.monitor(owner)
@@ -170,6 +161,11 @@ defmodule Graphport.Instance.Janitor do
     {monitor, engines} = Map.pop(state.engines, engine)
     if monitor, do: Process.demonitor(monitor, [:flush])
     {:noreply, %{state | engines: engines, owners: Map.delete(state.owners, monitor)}}
+  end
+
+  def handle_info({:close_session, port, credit, wire_id}, state) do
+    close_session(port, credit, wire_id)
+    {:noreply, state}
   end
 
   def handle_info(:sweep, state) do
@@ -201,17 +197,17 @@ defmodule Graphport.Instance.Janitor do
     state
   end
 
-  # What is of an epoch that is over need not be sent.
-  defp send_out(%{unsent: unsent} = state) when unsent == %{}, do: state
+  # Cancels of an epoch that is over need no sending.
+  defp send_cancels(%{unsent: []} = state), do: state
 
-  defp send_out(state) do
+  defp send_cancels(state) do
     by_epoch = Enum.group_by(state.unsent, &elem(&1, 1), &elem(&1, 0))
-    retry_later(%{state | unsent: Map.new(Enum.flat_map(by_epoch, &send_out(&1, state.instance)))})
+    retry_later(%{state | unsent: Enum.flat_map(by_epoch, &send_cancels(&1, state.instance))})
   end
 
-  defp send_out({epoch, messages}, instance) do
+  defp send_cancels({epoch, ids}, instance) do
     with {port, credit} <- Instance.pipe(instance, epoch) do
-      messages |> Enum.chunk_every(@messages_per_frame) |> send_frames(epoch, port, credit)
+      ids |> Enum.chunk_every(@cancels_per_frame) |> send_frames(epoch, port, credit)
     else
       :gone -> []
     end
@@ -219,33 +215,29 @@ defmodule Graphport.Instance.Janitor do
 
   defp send_frames([], _epoch, _port, _credit), do: []
 
-  defp send_frames([messages | rest] = chunks, epoch, port, credit) do
-    frame = [Encoder.list_header(length(messages)) | Enum.map(messages, &packed/1)]
+  defp send_frames([ids | rest] = chunks, epoch, port, credit) do
+    frame = [Encoder.list_header(length(ids)) | Enum.map(ids, &Messages.cancel/1)]
 
     case Writer.try_write(port, credit, frame, :reserve) do
       :ok ->
         send_frames(rest, epoch, port, credit)
 
       {:error, :overloaded} ->
-        for messages <- chunks, message <- messages, do: {message, epoch}
+        for ids <- chunks, id <- ids, do: {id, epoch}
 
       {:error, :closed} ->
         []
     end
   end
 
-  defp packed({:cancel, id}), do: Messages.cancel(id)
-  defp packed({:close, wire_id}), do: Messages.close(System.unique_integer([:positive]), wire_id)
-
-  defp retry_later(%{unsent: unsent, retrying: false} = state) when unsent != %{} do
+  defp retry_later(%{unsent: [_ | _], retrying: false} = state) do
     Process.send_after(self(), :retry, @retry_ms)
     %{state | retrying: true}
   end
 
   defp retry_later(state), do: state
 
-  # Callers without an open demand need no monitor. See `watch/2` for the order. One that has a row, but was killed before
-  # it could tell of itself, is dead when the monitor is made, and is cleaned up after like any other.
+  # Callers without an open demand need no monitor. See `watch/2` for the order.
   defp sweep_monitors(state) do
     %{watched: watched} = state.instance
     Enum.each(state.monitors, fn {pid, _monitor} -> :ets.delete(watched, pid) end)
@@ -253,17 +245,24 @@ defmodule Graphport.Instance.Janitor do
     {kept, idle} = Enum.split_with(state.monitors, fn {pid, _monitor} -> MapSet.member?(needed, pid) end)
     Enum.each(kept, fn {pid, _monitor} -> :ets.insert(watched, {pid}) end)
     Enum.each(idle, fn {_pid, monitor} -> Process.demonitor(monitor, [:flush]) end)
-    for pid <- needed, not is_map_key(state.monitors, pid), do: send(self(), {:watch, pid})
     %{state | monitors: Map.new(kept)}
   end
 
   defp sweep_sessions(instance) do
-    for {_id, pid, wire_id, epoch, _port, _credit} = route <- :ets.tab2list(instance.routes),
+    for {_id, pid, wire_id, epoch, port, credit} = route <- :ets.tab2list(instance.routes),
         not Process.alive?(pid) do
       :ets.delete_object(instance.routes, route)
       Pool.leave(instance, epoch)
-      close(instance, wire_id, epoch)
+      close_session(port, credit, wire_id)
     end
+  end
+
+  # Nobody waits for the answer.
+  defp close_session(port, credit, wire_id) do
+    frame = Messages.close(System.unique_integer([:positive]), wire_id)
+
+    with {:error, :overloaded} <- Writer.try_write(port, credit, frame, :reserve),
+         do: Process.send_after(self(), {:close_session, port, credit, wire_id}, @retry_ms)
   end
 
   defp started_meanwhile(engines) do

@@ -1,56 +1,49 @@
 defmodule Graphport.Instance.Predecessor do
-  # Waits for the end of what is left of an instance whose supervisor was killed. Its processes see that and end by
-  # themselves, but the janitor sees engines off first, and until then their names are taken: a new instance would fail to
-  # start, and again, until the app's supervisor gives up. Called by `Core` before it starts them, in the process that
-  # starts it.
+  # Waits for the end of what is left of processes whose supervisor was killed. They see that and end by themselves, but
+  # the janitor sees engines off first, and an owner lets answers arrive; until then their names are taken: their successors
+  # would fail to start, and again, until the supervisor above gives up. Called before the successors are started, in the
+  # process that starts them.
   @moduledoc false
 
   alias Graphport.Instance
+  alias Graphport.Port.Writer
 
   # More than the graces of owner and janitor together. Whoever is still there then is killed.
   @patience_ms 4_000
   @roles [:janitor, :tasks, :sessions, :registry, :log_relay]
 
-  @spec await_end(%{name: atom, engines: pos_integer}) :: :ok
-  def await_end(settings) do
-    monitors = Map.new(processes(settings), &{Process.monitor(&1), &1})
-    timer = if monitors != %{}, do: Process.send_after(self(), {__MODULE__, :kill}, @patience_ms)
-    await_each(monitors)
-    if timer, do: cancel(timer)
-    :ok
-  end
-
-  defp processes(%{name: name, engines: engines}) do
-    names = Enum.map(@roles, &Instance.process_name(name, &1))
-    owners = for index <- 0..(engines - 1), do: Instance.owner(name, index)
-    registered = for name <- names ++ owners, pid = Process.whereis(name), do: pid
-
+  @doc "Waits for those of a whole instance."
+  @spec await_instance(%{name: atom, engines: pos_integer}) :: :ok
+  def await_instance(%{name: name} = settings) do
     case Instance.fetch(name) do
-      {:ok, instance} -> [instance.table | registered]
-      {:error, _none} -> registered
+      {:ok, instance} -> await([instance.table | registered(roles(name))])
+      {:error, _none} -> await(registered(roles(name)))
     end
+
+    await_owners(settings)
   end
 
-  defp await_each(monitors) when monitors == %{}, do: :ok
+  @doc "Waits for the owners of engines."
+  @spec await_owners(%{name: atom, engines: pos_integer}) :: :ok
+  def await_owners(%{name: name, engines: engines}),
+    do: 0..(engines - 1) |> Enum.map(&Instance.owner(name, &1)) |> registered() |> await()
 
-  defp await_each(monitors) do
+  defp roles(name), do: Enum.map(@roles, &Instance.process_name(name, &1))
+  defp registered(names), do: for(name <- names, pid = Process.whereis(name), do: pid)
+
+  defp await(pids),
+    do: pids |> Map.new(&{Process.monitor(&1), &1}) |> await_each(Writer.deadline(@patience_ms))
+
+  defp await_each(monitors, _deadline) when monitors == %{}, do: :ok
+
+  defp await_each(monitors, deadline) do
     receive do
       {:DOWN, monitor, :process, _pid, _reason} when is_map_key(monitors, monitor) ->
-        monitors |> Map.delete(monitor) |> await_each()
-
-      {__MODULE__, :kill} ->
+        monitors |> Map.delete(monitor) |> await_each(deadline)
+    after
+      Writer.left_ms(deadline) ->
         Enum.each(monitors, fn {_monitor, pid} -> Process.exit(pid, :kill) end)
-        await_each(monitors)
-    end
-  end
-
-  defp cancel(timer) do
-    if Process.cancel_timer(timer) == false do
-      receive do
-        {__MODULE__, :kill} -> :ok
-      after
-        0 -> :ok
-      end
+        await_each(monitors, :infinity)
     end
   end
 end
