@@ -5,7 +5,7 @@ defmodule Graphport.Faults.BeamKilledTest do
   alias Graphport.{FaultStates, OsProcesses}
 
   @moduletag :tmp_dir
-  @quick [:interpreter_held, :fork, :stopped]
+  @quick [:interpreter_held, :fork]
   @patience_ms 20_000
 
   for state <- FaultStates.all() do
