@@ -24,6 +24,14 @@ defmodule Graphport.Faults.BeamKilledTest do
     end
   end
 
+  @tag :model
+  test "engine: a model generates", %{tmp_dir: folder} do
+    {beam, []} = start_beam(:generating, folder)
+    assert [_engine, _worker] = OsProcesses.marked(folder)
+    OsProcesses.kill(beam)
+    eventually(fn -> OsProcesses.marked(folder) == [] end, @patience_ms)
+  end
+
   defp start_beam(state, folder) do
     paths = [Path.expand("../../../python", __DIR__), Path.expand("../support/nodes", __DIR__)]
     ebin = :graphport |> :code.lib_dir(:ebin) |> to_string()

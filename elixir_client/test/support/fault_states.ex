@@ -16,6 +16,7 @@ defmodule Graphport.FaultStates do
     program: "starts-a-program"
   ]
   @waits "forever"
+  @answer Path.expand("../../examples/answer.json", __DIR__)
 
   @doc "All of them."
   @spec all :: [atom]
@@ -41,9 +42,16 @@ defmodule Graphport.FaultStates do
   """
   @type entered :: %{open: [term], children: [pos_integer], programs: [pos_integer], resume: [pid]}
 
-  @doc "Brings an instance with one engine into a state."
+  @doc "Brings an instance with one engine into a state. `:generating`, which needs the small model, is not one of `all/0`."
   @spec enter(atom, atom, Graphport.Session.t(), Path.t()) :: entered
   def enter(:idle, _name, _session, _folder), do: entered([])
+
+  def enter(:generating, name, _session, _folder) do
+    session = Graphport.open!(name, {:file, @answer})
+    inputs = %{"llm" => %{"max_tokens" => 1_500}, "prompt" => %{"text" => "Count from one to a thousand."}}
+    {:ok, _demand} = Graphport.demand_async(session, "answer", inputs: inputs, tag: :generating)
+    receive(do: ({:graphport, :generating, {:node_stream, "llm", _chunk}} -> entered([:generating])))
+  end
 
   def enter(:stopped, name, session, _folder) do
     waits = waits(session)
