@@ -11,7 +11,7 @@ defmodule Graphport.Instance.Janitor do
 
   alias Graphport.Instance
   alias Graphport.Instance.{Demands, Pool, Table}
-  alias Graphport.Port.{OsProcess, Pipe, Writer}
+  alias Graphport.Port.{Credit, OsProcess, Pipe, Writer}
   alias Graphport.Wire.{Encoder, Messages}
 
   @kill_grace_ms 500
@@ -45,6 +45,11 @@ defmodule Graphport.Instance.Janitor do
   @spec session_started(Instance.t()) :: term
   def session_started(instance), do: notify(instance, {:session_started, self()})
 
+  @doc "The calling process, a session's, has its place there now, and is about to load its graph."
+  @spec session_loads(Instance.t(), pos_integer, Instance.epoch(), Pipe.wire(), Credit.t()) :: term
+  def session_loads(instance, wire_id, epoch, port, credit),
+    do: notify(instance, {:session_loads, self(), {wire_id, epoch, port, credit}})
+
   @doc "The calling process owns this engine."
   @spec engine_started(Instance.t(), Pipe.t()) :: term
   def engine_started(instance, pipe), do: notify(instance, {:engine_started, self(), pipe})
@@ -76,7 +81,7 @@ defmodule Graphport.Instance.Janitor do
     Process.send_after(self(), :sweep, @sweep_ms)
 
     # monitors: pid => monitor; dead: callers to clean up after; unsent: cancels that found no credit;
-    # engines: pipe => monitor of its owner; owners: the other way round.
+    # engines: pipe => monitor of its owner; owners: the other way round; loading: session => where it is, or was last.
     {:ok,
      %{
        instance: instance,
@@ -85,7 +90,8 @@ defmodule Graphport.Instance.Janitor do
        unsent: [],
        retrying: false,
        engines: %{},
-       owners: %{}
+       owners: %{},
+       loading: %{}
      }}
   end
 
@@ -116,14 +122,13 @@ defmodule Graphport.Instance.Janitor do
     {:noreply, state}
   end
 
-  # One that ended in good order has told the engine itself.
-  def handle_info({:session_down, _monitor, :process, _pid, reason}, state)
-      when reason in [:normal, :shutdown],
-      do: {:noreply, state}
+  def handle_info({:session_loads, pid, where}, state), do: {:noreply, put_in(state.loading[pid], where)}
 
-  def handle_info({:session_down, _monitor, :process, _pid, _reason}, state) do
-    sweep_sessions(state.instance)
-    {:noreply, state}
+  def handle_info({:session_down, _monitor, :process, pid, reason}, state) do
+    {where, loading} = Map.pop(state.loading, pid)
+    # One that ended in good order has told the engine itself.
+    unless reason in [:normal, :shutdown], do: session_killed(state.instance, pid, where)
+    {:noreply, %{state | loading: loading}}
   end
 
   # Comes after all the DOWN messages that were waiting with the first one.
@@ -170,7 +175,6 @@ defmodule Graphport.Instance.Janitor do
 
   def handle_info(:sweep, state) do
     Process.send_after(self(), :sweep, @sweep_ms)
-    sweep_sessions(state.instance)
     {:noreply, sweep_monitors(state)}
   end
 
@@ -248,10 +252,10 @@ defmodule Graphport.Instance.Janitor do
     %{state | monitors: Map.new(kept)}
   end
 
-  defp sweep_sessions(instance) do
-    for {_id, pid, wire_id, epoch, port, credit} = route <- :ets.tab2list(instance.routes),
-        not Process.alive?(pid) do
-      :ets.delete_object(instance.routes, route)
+  defp session_killed(instance, pid, where) do
+    :ets.match_delete(instance.routes, {:_, pid, :_, :_, :_, :_})
+
+    with {wire_id, epoch, port, credit} <- where do
       Pool.leave(instance, epoch)
       close_session(port, credit, wire_id)
     end
