@@ -1,4 +1,5 @@
-# A BEAM that brings an engine into a state, says so, and waits to be killed. Run by `beam_killed_test.exs`:
+# A BEAM that brings an engine into a state, says so, and waits to be killed: at the latest, it ends with its standard
+# input. Run by `beam_killed_test.exs`:
 #
 #     elixir -pa EBIN beam_killed.exs STATE FOLDER PYTHON PYTHON_PATH…
 [state, folder, python | paths] = System.argv()
@@ -17,4 +18,4 @@ name = Graphport.Killed
 session = Graphport.open!(name, Graphport.FaultStates.graph(folder))
 entered = Graphport.FaultStates.enter(String.to_existing_atom(state), name, session, folder)
 IO.puts("there " <> Enum.join([System.pid() | entered.programs], " "))
-Process.sleep(:infinity)
+IO.read(:line)

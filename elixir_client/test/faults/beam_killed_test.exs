@@ -8,10 +8,12 @@ defmodule Graphport.Faults.BeamKilledTest do
   @quick [:interpreter_held, :fork]
   @patience_ms 20_000
 
+  setup %{tmp_dir: tmp_dir}, do: {:ok, folder: marked_folder(tmp_dir)}
+
   for state <- FaultStates.all() do
     unless state in @quick, do: @tag(:slow)
 
-    test "engine: #{state}", %{tmp_dir: folder} do
+    test "engine: #{state}", %{folder: folder} do
       {beam, programs} = start_beam(unquote(state), folder)
       on_exit(fn -> Enum.each(programs, &OsProcesses.kill/1) end)
       engine_and_children = OsProcesses.marked(folder) -- programs
@@ -25,7 +27,7 @@ defmodule Graphport.Faults.BeamKilledTest do
   end
 
   @tag :model
-  test "engine: a model generates", %{tmp_dir: folder} do
+  test "engine: a model generates", %{folder: folder} do
     {beam, []} = start_beam(:generating, folder)
     assert [_engine, _worker] = OsProcesses.marked(folder)
     OsProcesses.kill(beam)

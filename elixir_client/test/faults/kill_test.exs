@@ -36,20 +36,21 @@ for victim <- victims do
     }
     @patience_ms 20_000
 
-    setup %{name: name, tmp_dir: folder} do
+    setup %{name: name, tmp_dir: tmp_dir} do
+      folder = marked_folder(tmp_dir)
       options = engine_options(name, folder)
       # The app's supervisor, which forgives nothing.
       restarts = if @victim == :supervisor, do: 1, else: 0
       strategy = [strategy: :one_for_one, max_restarts: restarts, max_seconds: 600]
       start = {Supervisor, :start_link, [[{Graphport, options}], strategy]}
       app = start_supervised!(%{id: :app, start: start, type: :supervisor, restart: :temporary})
-      {:ok, app: app, session: Graphport.open!(name, FaultStates.graph(folder))}
+      {:ok, folder: folder, app: app, session: Graphport.open!(name, FaultStates.graph(folder))}
     end
 
     for state <- @states do
       unless state in @quick, do: @tag(:slow)
 
-      test "#{victim} is killed, engine: #{state}", %{name: name, tmp_dir: folder, app: app, session: session} do
+      test "#{victim} is killed, engine: #{state}", %{name: name, folder: folder, app: app, session: session} do
         waiting = if unquote(state) == :idle, do: [], else: waiting(name, session)
         entered = FaultStates.enter(unquote(state), name, session, folder)
         on_exit(fn -> FaultStates.clean(entered) end)
@@ -63,7 +64,7 @@ for victim <- victims do
 
         for tag <- entered.open do
           assert_receive {:graphport, ^tag, last}, @patience_ms
-          assert_last(last, unquote(state))
+          assert_last(last, unquote(state), @victim)
         end
 
         for %Error{code: code} <- Task.await_many(waiting, @patience_ms), do: assert_code(code)
@@ -71,7 +72,7 @@ for victim <- victims do
         # It still serves others, and its forked children live as long as it does.
         if @victim == :session, do: OsProcesses.kill(engine)
 
-        serves(name, session, folder, engine)
+        serves(@victim, name, session, folder, engine)
         assert Supervisor.count_children(app).active == 1
         if @victim in @still_there, do: assert(Process.whereis(name) == instance)
 
@@ -139,9 +140,9 @@ for victim <- victims do
     end
 
     # A caller whose write failed starts anew, with the next engine: that one may answer.
-    defp assert_last({:demand_complete, "same", _outputs}, :upload), do: :ok
-    defp assert_last({:demand_complete, "zeros", _outputs}, :download) when @victim == :session, do: :ok
-    defp assert_last({:demand_error, _node, %Error{code: code}}, _state), do: assert_code(code)
+    defp assert_last({:demand_complete, "same", _outputs}, :upload, _victim), do: :ok
+    defp assert_last({:demand_complete, "zeros", _outputs}, :download, :session), do: :ok
+    defp assert_last({:demand_error, _node, %Error{code: code}}, _state, _victim), do: assert_code(code)
 
     defp assert_code(code) do
       # The end of the tables is news of its own to those who wait.
@@ -149,12 +150,12 @@ for victim <- victims do
     end
 
     # The next demand works: of the same session, or of a new one as soon as there is an instance again.
-    defp serves(name, session, _folder, engine) when @victim in @session_stays do
+    defp serves(victim, name, session, _folder, engine) when victim in @session_stays do
       eventually(fn -> not match?({:ok, %{engines: [%{os_pid: ^engine}]}}, Graphport.info(name)) end)
       assert {:ok, %{"text" => "after"}} = Graphport.demand(session, "after", timeout: @patience_ms)
     end
 
-    defp serves(name, _session, folder, _engine) do
+    defp serves(_victim, name, _session, folder, _engine) do
       me = self()
 
       eventually(

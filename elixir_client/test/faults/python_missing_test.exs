@@ -9,12 +9,13 @@ defmodule Graphport.Faults.PythonMissingTest do
   @moduletag :tmp_dir
   @patience_ms 20_000
 
-  setup %{name: name, tmp_dir: folder} do
+  setup %{name: name, tmp_dir: tmp_dir} do
+    folder = marked_folder(tmp_dir)
     python = Path.join(folder, "python")
     File.ln_s!(python(), python)
     peer = peer_options(name)
     paths = [folder | peer[:python_path]]
-    {:ok, python: python, options: Keyword.merge(peer, python: python, python_path: paths)}
+    {:ok, folder: folder, python: python, options: Keyword.merge(peer, python: python, python_path: paths)}
   end
 
   # The app's supervisor, with one more child.
@@ -110,7 +111,7 @@ defmodule Graphport.Faults.PythonMissingTest do
     Supervisor.stop(instance)
   end
 
-  test "too slow when the engine dies", %{name: name, options: options, python: python, tmp_dir: folder} do
+  test "too slow when the engine dies", %{name: name, options: options, python: python, folder: folder} do
     app = start_app([start_timeout: 2_000] ++ options)
     {:ok, session} = Graphport.open(name, %{})
     engine = os_pid(name)
@@ -127,7 +128,7 @@ defmodule Graphport.Faults.PythonMissingTest do
     whole(app)
   end
 
-  test "nodes that cannot be imported any more", %{name: name, tmp_dir: folder} do
+  test "nodes that cannot be imported any more", %{name: name, folder: folder} do
     module = Path.join(folder, "nodes_of_this_test.py")
     good = "from graphport import node\n\n@node\ndef whole() -> int:\n    return 1\n"
     File.write!(module, good)

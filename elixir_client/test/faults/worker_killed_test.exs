@@ -12,7 +12,8 @@ defmodule Graphport.Faults.WorkerKilledTest do
   @long %{"llm" => %{"max_tokens" => 1_500}, "prompt" => %{"text" => "Count from one to a thousand."}}
   @short %{"llm" => %{"max_tokens" => 3}, "prompt" => %{"text" => "What is the capital of France?"}}
 
-  setup %{name: name, tmp_dir: folder} do
+  setup %{name: name, tmp_dir: tmp_dir} do
+    folder = marked_folder(tmp_dir)
     paths = [folder, Path.expand("../../../python", __DIR__)]
     start_engine(name, python_path: paths)
     session = Graphport.open!(name, {:file, @graph})
@@ -20,7 +21,7 @@ defmodule Graphport.Faults.WorkerKilledTest do
     {:ok, _demand} = Graphport.demand_async(session, "answer", inputs: @long)
     assert_receive {:node_stream, "llm", _chunk}, @patience_ms
     [worker] = OsProcesses.marked(folder) -- [engine]
-    {:ok, session: session, engine: engine, worker: worker}
+    {:ok, folder: folder, session: session, engine: engine, worker: worker}
   end
 
   # The chunks that came before it, then the one last message.
@@ -46,7 +47,7 @@ defmodule Graphport.Faults.WorkerKilledTest do
   end
 
   test "the worker: the demand fails, the next one gets a new worker", context do
-    %{name: name, session: session, engine: engine, worker: worker, tmp_dir: folder} = context
+    %{name: name, session: session, engine: engine, worker: worker, folder: folder} = context
     OsProcesses.kill(worker)
     assert last() == :backend_crashed
     goes_on(name, session, folder)
@@ -55,7 +56,7 @@ defmodule Graphport.Faults.WorkerKilledTest do
   end
 
   test "the engine: its worker ends too", context do
-    %{name: name, session: session, engine: engine, worker: worker, tmp_dir: folder} = context
+    %{name: name, session: session, engine: engine, worker: worker, folder: folder} = context
     OsProcesses.kill(engine)
     assert last() == :engine_down
     eventually(fn -> not os_alive?(worker) end, @patience_ms)
@@ -63,7 +64,7 @@ defmodule Graphport.Faults.WorkerKilledTest do
   end
 
   test "an engine that is held up, by the end of its owner: its worker ends too", context do
-    %{name: name, session: session, engine: engine, worker: worker, tmp_dir: folder} = context
+    %{name: name, session: session, engine: engine, worker: worker, folder: folder} = context
     signal(engine, "STOP")
     Process.exit(owner(name), :kill)
     assert last() == :engine_down
