@@ -27,7 +27,11 @@ defmodule Graphport.Instance.Core do
       {Janitor, name},
       {Task.Supervisor, name: Instance.process_name(name, :tasks)},
       {DynamicSupervisor, name: Instance.process_name(name, :sessions)},
-      {Registry, keys: :unique, name: Instance.process_name(name, :registry)},
+      %{
+        id: :registry,
+        type: :supervisor,
+        start: {__MODULE__, :start_registry, [[keys: :unique, name: Instance.process_name(name, :registry)]]}
+      },
       owners(settings),
       {LogRelay, name}
     ]
@@ -44,6 +48,20 @@ defmodule Graphport.Instance.Core do
 
     options = [strategy: :one_for_one, max_restarts: @owner_restarts * settings.engines]
     %{id: :owners, type: :supervisor, start: {__MODULE__, :start_owners, [owners, options, settings]}}
+  end
+
+  # The names of its own processes are its own affair.
+  @doc false
+  @spec start_registry(keyword) :: Supervisor.on_start()
+  def start_registry(options) do
+    case Registry.start_link(options) do
+      {:error, {:shutdown, {:failed_to_start_child, _child, {:already_started, pid}}}} ->
+        Predecessor.await([pid])
+        start_registry(options)
+
+      other ->
+        other
+    end
   end
 
   @doc false

@@ -11,14 +11,14 @@ defmodule Graphport.Instance.Janitor do
 
   alias Graphport.Instance
   alias Graphport.Instance.{Demands, Pool, Table}
-  alias Graphport.Port.{Credit, OsProcess, Pipe, Writer}
+  alias Graphport.Port.{OsProcess, Pipe, Writer}
   alias Graphport.Wire.{Encoder, Messages}
 
   @kill_grace_ms 500
   @sweep_ms 10_000
   @retry_ms 20
-  # Cancels of one batch frame: far below the longest frame.
-  @cancels_per_frame 500
+  # Messages of one batch frame: far below the longest frame.
+  @messages_per_frame 500
 
   @spec start_link(atom) :: GenServer.on_start()
   def start_link(name) do
@@ -41,14 +41,18 @@ defmodule Graphport.Instance.Janitor do
   @spec cancel(Instance.t(), pos_integer, Instance.epoch()) :: term
   def cancel(instance, id, epoch), do: notify(instance, {:cancel, id, epoch})
 
+  @doc "Closes a session in the engine for one who had no credit to do so. Nobody gets an answer."
+  @spec close(Instance.t(), pos_integer, Instance.epoch()) :: term
+  def close(instance, wire_id, epoch), do: notify(instance, {:close, wire_id, epoch})
+
   @doc "The calling process is a session's: should it be killed, what it has loaded is closed."
   @spec session_started(Instance.t()) :: term
   def session_started(instance), do: notify(instance, {:session_started, self()})
 
   @doc "The calling process, a session's, has its place there now, and is about to load its graph."
-  @spec session_loads(Instance.t(), pos_integer, Instance.epoch(), Pipe.wire(), Credit.t()) :: term
-  def session_loads(instance, wire_id, epoch, port, credit),
-    do: notify(instance, {:session_loads, self(), {wire_id, epoch, port, credit}})
+  @spec session_loads(Instance.t(), pos_integer, Instance.epoch()) :: term
+  def session_loads(instance, wire_id, epoch),
+    do: notify(instance, {:session_loads, self(), {wire_id, epoch}})
 
   @doc "The calling process owns this engine."
   @spec engine_started(Instance.t(), Pipe.t()) :: term
@@ -80,14 +84,14 @@ defmodule Graphport.Instance.Janitor do
     for pid <- Demands.watched(instance), do: send(self(), {:watch, pid})
     Process.send_after(self(), :sweep, @sweep_ms)
 
-    # monitors: pid => monitor; dead: callers to clean up after; unsent: cancels that found no credit;
-    # engines: pipe => monitor of its owner; owners: the other way round; loading: session => where it is, or was last.
+    # monitors: pid => monitor; dead: callers to clean up after; unsent: cancels and closes that found no credit,
+    # {what, id} => epoch; engines: pipe => monitor of its owner; owners: the other way round; loading: session => where it is, or was last.
     {:ok,
      %{
        instance: instance,
        monitors: %{},
        dead: MapSet.new(),
-       unsent: [],
+       unsent: %{},
        retrying: false,
        engines: %{},
        owners: %{},
@@ -136,15 +140,20 @@ defmodule Graphport.Instance.Janitor do
     cancels =
       for {id, epoch} <- Demands.of_watched(state.instance, state.dead),
           match?({:ok, _row}, Demands.take(state.instance, id)),
-          do: {id, epoch}
+          into: state.unsent,
+          do: {{:cancel, id}, epoch}
 
-    {:noreply, send_cancels(%{state | dead: MapSet.new(), unsent: cancels ++ state.unsent})}
+    {:noreply, send_out(%{state | dead: MapSet.new(), unsent: cancels})}
   end
 
-  def handle_info({:cancel, id, epoch}, state),
-    do: {:noreply, send_cancels(%{state | unsent: [{id, epoch} | state.unsent]})}
+  # With a retry to come there was no credit a moment ago: what is asked meanwhile waits for it, and costs next to
+  # nothing, however many ask.
+  def handle_info({what, id, epoch}, state) when what in [:cancel, :close] do
+    state = put_in(state.unsent[{what, id}], epoch)
+    {:noreply, if(state.retrying, do: state, else: send_out(state))}
+  end
 
-  def handle_info(:retry, state), do: {:noreply, send_cancels(%{state | retrying: false})}
+  def handle_info(:retry, state), do: {:noreply, send_out(%{state | retrying: false})}
 
   def handle_info({:engine_started, owner, engine}, state) do
     monitor = Process.monitor(owner)
@@ -166,11 +175,6 @@ defmodule Graphport.Instance.Janitor do
     {monitor, engines} = Map.pop(state.engines, engine)
     if monitor, do: Process.demonitor(monitor, [:flush])
     {:noreply, %{state | engines: engines, owners: Map.delete(state.owners, monitor)}}
-  end
-
-  def handle_info({:close_session, port, credit, wire_id}, state) do
-    close_session(port, credit, wire_id)
-    {:noreply, state}
   end
 
   def handle_info(:sweep, state) do
@@ -201,17 +205,17 @@ defmodule Graphport.Instance.Janitor do
     state
   end
 
-  # Cancels of an epoch that is over need no sending.
-  defp send_cancels(%{unsent: []} = state), do: state
+  # What is of an epoch that is over need not be sent.
+  defp send_out(%{unsent: unsent} = state) when unsent == %{}, do: state
 
-  defp send_cancels(state) do
+  defp send_out(state) do
     by_epoch = Enum.group_by(state.unsent, &elem(&1, 1), &elem(&1, 0))
-    retry_later(%{state | unsent: Enum.flat_map(by_epoch, &send_cancels(&1, state.instance))})
+    retry_later(%{state | unsent: Map.new(Enum.flat_map(by_epoch, &send_out(&1, state.instance)))})
   end
 
-  defp send_cancels({epoch, ids}, instance) do
+  defp send_out({epoch, messages}, instance) do
     with {port, credit} <- Instance.pipe(instance, epoch) do
-      ids |> Enum.chunk_every(@cancels_per_frame) |> send_frames(epoch, port, credit)
+      messages |> Enum.chunk_every(@messages_per_frame) |> send_frames(epoch, port, credit)
     else
       :gone -> []
     end
@@ -219,29 +223,33 @@ defmodule Graphport.Instance.Janitor do
 
   defp send_frames([], _epoch, _port, _credit), do: []
 
-  defp send_frames([ids | rest] = chunks, epoch, port, credit) do
-    frame = [Encoder.list_header(length(ids)) | Enum.map(ids, &Messages.cancel/1)]
+  defp send_frames([messages | rest] = chunks, epoch, port, credit) do
+    frame = [Encoder.list_header(length(messages)) | Enum.map(messages, &packed/1)]
 
     case Writer.try_write(port, credit, frame, :reserve) do
       :ok ->
         send_frames(rest, epoch, port, credit)
 
       {:error, :overloaded} ->
-        for ids <- chunks, id <- ids, do: {id, epoch}
+        for messages <- chunks, message <- messages, do: {message, epoch}
 
       {:error, :closed} ->
         []
     end
   end
 
-  defp retry_later(%{unsent: [_ | _], retrying: false} = state) do
+  defp packed({:cancel, id}), do: Messages.cancel(id)
+  defp packed({:close, wire_id}), do: Messages.close(System.unique_integer([:positive]), wire_id)
+
+  defp retry_later(%{unsent: unsent, retrying: false} = state) when unsent != %{} do
     Process.send_after(self(), :retry, @retry_ms)
     %{state | retrying: true}
   end
 
   defp retry_later(state), do: state
 
-  # Callers without an open demand need no monitor. See `watch/2` for the order.
+  # Callers without an open demand need no monitor. See `watch/2` for the order. One that has a row, but was killed before
+  # it could tell of itself, is dead when the monitor is made, and is cleaned up after like any other.
   defp sweep_monitors(state) do
     %{watched: watched} = state.instance
     Enum.each(state.monitors, fn {pid, _monitor} -> :ets.delete(watched, pid) end)
@@ -249,24 +257,17 @@ defmodule Graphport.Instance.Janitor do
     {kept, idle} = Enum.split_with(state.monitors, fn {pid, _monitor} -> MapSet.member?(needed, pid) end)
     Enum.each(kept, fn {pid, _monitor} -> :ets.insert(watched, {pid}) end)
     Enum.each(idle, fn {_pid, monitor} -> Process.demonitor(monitor, [:flush]) end)
+    for pid <- needed, not is_map_key(state.monitors, pid), do: send(self(), {:watch, pid})
     %{state | monitors: Map.new(kept)}
   end
 
   defp session_killed(instance, pid, where) do
     :ets.match_delete(instance.routes, {:_, pid, :_, :_, :_, :_})
 
-    with {wire_id, epoch, port, credit} <- where do
+    with {wire_id, epoch} <- where do
       Pool.leave(instance, epoch)
-      close_session(port, credit, wire_id)
+      close(instance, wire_id, epoch)
     end
-  end
-
-  # Nobody waits for the answer.
-  defp close_session(port, credit, wire_id) do
-    frame = Messages.close(System.unique_integer([:positive]), wire_id)
-
-    with {:error, :overloaded} <- Writer.try_write(port, credit, frame, :reserve),
-         do: Process.send_after(self(), {:close_session, port, credit, wire_id}, @retry_ms)
   end
 
   defp started_meanwhile(engines) do

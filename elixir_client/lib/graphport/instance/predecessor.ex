@@ -28,11 +28,13 @@ defmodule Graphport.Instance.Predecessor do
   def await_owners(%{name: name, engines: engines}),
     do: 0..(engines - 1) |> Enum.map(&Instance.owner(name, &1)) |> registered() |> await()
 
+  @doc "Waits for these."
+  @spec await([pid]) :: :ok
+  def await(pids),
+    do: pids |> Map.new(&{Process.monitor(&1), &1}) |> await_each(Writer.deadline(@patience_ms))
+
   defp roles(name), do: Enum.map(@roles, &Instance.process_name(name, &1))
   defp registered(names), do: for(name <- names, pid = Process.whereis(name), do: pid)
-
-  defp await(pids),
-    do: pids |> Map.new(&{Process.monitor(&1), &1}) |> await_each(Writer.deadline(@patience_ms))
 
   defp await_each(monitors, _deadline) when monitors == %{}, do: :ok
 

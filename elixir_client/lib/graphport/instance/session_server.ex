@@ -274,7 +274,7 @@ defmodule Graphport.Instance.SessionServer do
     request = System.unique_integer([:positive])
     wire_id = System.unique_integer([:positive])
 
-    Janitor.session_loads(state.instance, wire_id, epoch, port, credit)
+    Janitor.session_loads(state.instance, wire_id, epoch)
 
     with {:ok, frame} <- Messages.open(request, wire_id, state.graph) do
       Demands.insert(state.instance, Demands.row(request, self(), {:ref, request}, self(), nil, false, epoch))
