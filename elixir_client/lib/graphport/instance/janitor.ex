@@ -54,6 +54,10 @@ defmodule Graphport.Instance.Janitor do
   def session_loads(instance, wire_id, epoch),
     do: notify(instance, {:session_loads, self(), {wire_id, epoch}})
 
+  @doc "The calling process, a session's, ends in good order, and has told the engine itself."
+  @spec session_ends(Instance.t()) :: term
+  def session_ends(instance), do: notify(instance, {:session_ends, self()})
+
   @doc "The calling process owns this engine."
   @spec engine_started(Instance.t(), Pipe.t()) :: term
   def engine_started(instance, pipe), do: notify(instance, {:engine_started, self(), pipe})
@@ -128,11 +132,12 @@ defmodule Graphport.Instance.Janitor do
 
   def handle_info({:session_loads, pid, where}, state), do: {:noreply, put_in(state.loading[pid], where)}
 
-  def handle_info({:session_down, _monitor, :process, pid, reason}, state) do
-    {where, loading} = Map.pop(state.loading, pid)
-    # One that ended in good order has told the engine itself.
-    unless reason in [:normal, :shutdown], do: session_killed(state.instance, pid, where)
-    {:noreply, %{state | loading: loading}}
+  def handle_info({:session_ends, pid}, state), do: {:noreply, drop_session(state, pid)}
+
+  # The reason says nothing of one that had ended before it was monitored.
+  def handle_info({:session_down, _monitor, :process, pid, _reason}, state) do
+    with %{^pid => where} <- state.loading, do: session_killed(state.instance, pid, where)
+    {:noreply, drop_session(state, pid)}
   end
 
   # Comes after all the DOWN messages that were waiting with the first one.
@@ -261,14 +266,14 @@ defmodule Graphport.Instance.Janitor do
     %{state | monitors: Map.new(kept)}
   end
 
-  defp session_killed(instance, pid, where) do
+  defp session_killed(instance, pid, {wire_id, epoch}) do
     :ets.match_delete(instance.routes, {:_, pid, :_, :_, :_, :_})
 
-    with {wire_id, epoch} <- where do
-      Pool.leave(instance, epoch)
-      close(instance, wire_id, epoch)
-    end
+    Pool.leave(instance, epoch)
+    close(instance, wire_id, epoch)
   end
+
+  defp drop_session(state, pid), do: %{state | loading: Map.delete(state.loading, pid)}
 
   defp started_meanwhile(engines) do
     receive do

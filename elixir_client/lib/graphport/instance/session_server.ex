@@ -195,6 +195,7 @@ defmodule Graphport.Instance.SessionServer do
   def terminate(_reason, state) do
     :ets.delete(state.instance.routes, state.id)
     leave(state)
+    Janitor.session_ends(state.instance)
     free_name(state)
     answer(state, closed())
     if state.closing == [], do: send_close(state)
