@@ -268,7 +268,6 @@ defmodule Graphport.Instance.Janitor do
 
   defp session_killed(instance, pid, {wire_id, epoch}) do
     :ets.match_delete(instance.routes, {:_, pid, :_, :_, :_, :_})
-
     Pool.leave(instance, epoch)
     close(instance, wire_id, epoch)
   end
