@@ -27,7 +27,31 @@ defmodule Bench.Life do
       row("#{victim} killed, #{state}: next demand done", for({_told, served} <- times, do: served), "")
     end
 
+    model(folder)
     IO.puts(:stderr, "")
+  end
+
+  # With the small model, which generates meanwhile.
+  defp model(folder) do
+    worker = rounds(folder, fn -> in_this_beam(:generating, folder, :worker) end)
+    row("worker killed, generating: demand_error", for({told, _served} <- worker, do: told), "<=200 ms")
+    row("engine killed, generating: worker gone", rounds(folder, fn -> worker_gone(folder) end), "<=1000 ms")
+    row("BEAM killed, generating: no process left", rounds(folder, fn -> beam(:generating, folder) end), "<=1000 ms")
+  end
+
+  defp worker_gone(folder) do
+    {:ok, instance} = start(folder)
+    session = Graphport.open!(@name, FaultStates.graph(folder))
+    _entered = FaultStates.enter(:generating, @name, session, folder)
+    engine = engine()
+    [worker] = OsProcesses.marked(folder) -- [engine]
+    began = now()
+    OsProcesses.kill(engine)
+    FaultStates.eventually(fn -> start_time(worker) == nil end)
+    took = now() - began
+    last(:generating)
+    Supervisor.stop(instance)
+    took
   end
 
   defp rounds(folder, round) do
@@ -45,8 +69,7 @@ defmodule Bench.Life do
     {:ok, instance} = start(folder)
     session = Graphport.open!(@name, FaultStates.graph(folder))
     entered = FaultStates.enter(state, @name, session, folder)
-    {:ok, %{engines: [%{os_pid: engine}]}} = Graphport.info(@name)
-    kill = victim(victim, engine)
+    kill = victim(victim, engine(), folder)
     began = now()
     kill.()
     FaultStates.leave(entered)
@@ -84,16 +107,26 @@ defmodule Bench.Life do
     Graphport.start_link([hang_timeout: 600_000, drain_timeout: 0] ++ options)
   end
 
-  defp victim(:engine, engine), do: fn -> OsProcesses.kill(engine) end
-  defp victim(:owner, _engine), do: exit_of(Process.whereis(Instance.owner(@name, 0)))
-  defp victim(:janitor, _engine), do: exit_of(Process.whereis(Instance.process_name(@name, :janitor)))
+  defp engine do
+    {:ok, %{engines: [%{os_pid: os_pid}]}} = Graphport.info(@name)
+    os_pid
+  end
 
-  defp victim(:table, _engine) do
+  defp victim(:worker, engine, folder) do
+    [worker] = OsProcesses.marked(folder) -- [engine]
+    fn -> OsProcesses.kill(worker) end
+  end
+
+  defp victim(:engine, engine, _folder), do: fn -> OsProcesses.kill(engine) end
+  defp victim(:owner, _engine, _folder), do: exit_of(Process.whereis(Instance.owner(@name, 0)))
+  defp victim(:janitor, _engine, _folder), do: exit_of(Process.whereis(Instance.process_name(@name, :janitor)))
+
+  defp victim(:table, _engine, _folder) do
     {:ok, instance} = Instance.fetch(@name)
     exit_of(instance.table)
   end
 
-  defp victim(:core, _engine) do
+  defp victim(:core, _engine, _folder) do
     {_id, pid, _type, _modules} =
       @name |> Process.whereis() |> Supervisor.which_children() |> List.keyfind(Instance.Core, 0)
 
@@ -115,7 +148,7 @@ defmodule Bench.Life do
   end
 
   # An engine that was idle may be asked before anybody knows of its end: then it is asked again.
-  defp served(session, _folder, victim) when victim in [:engine, :owner],
+  defp served(session, _folder, victim) when victim in [:engine, :owner, :worker],
     do: FaultStates.eventually(fn -> match?({:ok, _outputs}, Graphport.demand(session, "after")) end)
 
   defp served(_session, folder, _victim) do
