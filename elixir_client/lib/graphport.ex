@@ -152,6 +152,10 @@ defmodule Graphport do
   Fails with a `Graphport.Error` that says what to do: `:python_not_found`, `:engine_down` with what the engine printed,
   or `:invalid_nodes`. Later failures of an engine do not end the instance.
 
+  Only the first start waits and fails. Once an instance was up, a later start with the same options, as by a supervisor,
+  succeeds at once even if Python is missing by then: the engines are tried again and again, `info/1` says why they are
+  down, and sessions wait for them until their deadlines. So a Python that goes missing does not end the app.
+
   When it is stopped, new demands are refused as `:shutting_down`, and open ones may go on for `drain_timeout:`.
 
   ## Options

@@ -26,7 +26,10 @@ defmodule Graphport.ReadmeTest do
 
     assert {"And the sea?", bindings} = Code.eval_string(first)
     assert %Graphport.Session{} = bindings[:session]
-    Supervisor.stop(MyApp.Graphs)
+    # The app's own supervisor, which would start it anew.
+    {:dictionary, dictionary} = MyApp.Graphs |> Process.whereis() |> Process.info(:dictionary)
+    [supervisor | _] = dictionary[:"$ancestors"]
+    Supervisor.stop(supervisor)
   after
     System.delete_env("PYTHONPATH")
   end

@@ -8,5 +8,8 @@ if function_exported?(:telemetry, :start_stand_in, 0),
   do: :telemetry.start_stand_in(),
   else: {:ok, _} = Application.ensure_all_started(:telemetry)
 
+# Before anything else runs: a BEAM that becomes a node knows its old process ids no more, the compiler's among them.
+:ok = Graphport.Peers.distribute()
+
 # `scripts/test --all` includes these two.
 ExUnit.start(exclude: [:slow, :model | proper], capture_log: true)

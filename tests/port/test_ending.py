@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
+from pathlib import Path
 
 import pytest
 from tests.port.conftest import FOLDER
@@ -11,6 +13,20 @@ from tests.support.port_client import PortClient
 
 # More than the second it has, and the start-up of an interpreter on a busy machine, is too much.
 SOON_S = 8.0
+
+
+def ended(pid: int, within_s: float = SOON_S) -> bool:
+    """Whether a process that is nobody's child here ends, or has ended; a zombie has."""
+    until = time.monotonic() + within_s
+    while time.monotonic() < until:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+        except OSError:
+            return True
+        if state in "ZX":
+            return True
+        time.sleep(0.01)
+    return False
 
 
 def one(kind: str) -> dict[str, list[dict[str, object]]]:
@@ -52,19 +68,30 @@ def test_half_a_frame_and_then_the_end_is_an_end(engine: PortClient) -> None:
     assert engine.wait() == 0
 
 
-def test_a_child_that_a_node_forked_does_not_keep_the_pipe_open(engine: PortClient) -> None:
+def test_a_child_that_a_node_forked_does_not_keep_the_pipe_open_and_ends_with_the_engine(engine: PortClient) -> None:
     engine.open(one("fork"))
     child = engine.demand(1, "n")[3]["value"]
-    try:
-        engine.ping()
-        engine.close_input()
+    os.kill(child, signal.SIGSTOP)
+    engine.ping()
+    engine.close_input()
 
-        engine.rest()  # comes to its end although the child lives
+    engine.rest()  # comes to its end although the child is there
+
+    assert engine.wait() == 0
+    assert ended(child)
+
+
+def test_a_program_that_a_node_started_is_the_nodes_affair(engine: PortClient) -> None:
+    engine.open(one("start-program"))
+    program = engine.demand(1, "n")[3]["value"]
+    try:
+        engine.close_input()
+        engine.rest()
 
         assert engine.wait() == 0
-        os.kill(child, 0)
+        assert not ended(program, within_s=0.2)
     finally:
-        os.kill(child, 9)
+        os.kill(program, signal.SIGKILL)
 
 
 def test_a_demand_with_a_deadline_is_answered_while_its_thread_sleeps(engine: PortClient) -> None:

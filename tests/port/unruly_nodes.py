@@ -62,7 +62,7 @@ def write_to_the_wire() -> str:
 
 @node(effect="volatile")
 def fork() -> int:
-    """Forks a child that outlives the engine, prints and writes to whatever it has inherited."""
+    """Forks a child that goes on, prints and writes to whatever it has inherited."""
     child = os.fork()
     if child:
         return child
@@ -78,6 +78,12 @@ def fork() -> int:
         time.sleep(1_000)
     finally:
         os._exit(0)
+
+
+@node(effect="volatile")
+def start_program() -> int:
+    """Starts a program that inherits every descriptor it can, and lives on; returns its process id."""
+    return subprocess.Popen(["sleep", "1000"], close_fds=False).pid
 
 
 @node(effect="volatile")

@@ -147,7 +147,7 @@ defmodule Graphport.Caller do
       start(instance, session, node, options, target, id, span)
     rescue
       error ->
-        if span, do: Spans.demand_ended(span.reporter, id, broken(instance.name, error))
+        if span, do: Spans.demand_ended(span.reporter, id, broken(instance.name, error, __STACKTRACE__))
         reraise error, __STACKTRACE__
     else
       {:error, error} = failed ->
@@ -340,23 +340,20 @@ defmodule Graphport.Caller do
   defp overloaded, do: Error.new(:overloaded, "the engine did not take the demand before the deadline")
 
   @doc """
-  What an `ArgumentError` on the way meant: the tables of an instance that has stopped are gone, whatever was being
-  done. Any other mistake is the caller's, and is raised again.
+  What an `ArgumentError` on the way meant: the tables of an instance that has stopped are gone. Any other mistake is the
+  caller's, and is raised again. The stack says which table it was: an instance of that name may run again by now.
   """
   @spec stopped(atom, Exception.t(), Exception.stacktrace()) :: {:error, Error.t()}
   def stopped(name, error, stacktrace) do
-    if running?(name), do: reraise(error, stacktrace), else: {:error, stopping(name)}
+    if table_gone?(stacktrace), do: {:error, stopping(name)}, else: reraise(error, stacktrace)
   end
 
-  defp broken(name, error) do
-    if running?(name), do: Error.new(:internal_error, Exception.message(error)), else: stopping(name)
+  defp broken(name, error, stacktrace) do
+    if table_gone?(stacktrace), do: stopping(name), else: Error.new(:internal_error, Exception.message(error))
   end
 
-  defp running?(name) do
-    with {:ok, instance} <- Instance.fetch(name),
-         do: :ets.info(instance.demands) != :undefined,
-         else: (_gone -> false)
-  end
+  defp table_gone?([{:ets, _function, [table | _], _location} | _]), do: :ets.info(table) == :undefined
+  defp table_gone?(_elsewhere), do: false
 
   defp stopping(name), do: Error.new(:shutting_down, "the Graphport instance #{inspect(name)} has stopped")
 end

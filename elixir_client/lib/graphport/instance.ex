@@ -117,9 +117,16 @@ defmodule Graphport.Instance do
     instance
   end
 
-  @doc "Takes the instance out of sight; its tables end with their owner."
-  @spec forget(atom) :: boolean
-  def forget(name), do: :persistent_term.erase({__MODULE__, name})
+  @doc "Takes the instance out of sight, unless its successor is there already; its tables end with their owner."
+  @spec forget(t) :: term
+  def forget(%{name: name, table: table}) do
+    with {:ok, %{table: ^table}} <- fetch(name), do: :persistent_term.erase({__MODULE__, name})
+  end
+
+  @doc "The instance's tables."
+  @spec tables(t) :: [:ets.tid()]
+  def tables(instance),
+    do: [instance.demands, instance.routes, instance.engines, instance.placements, instance.watched]
 
   @doc "The registered name of one of an instance's processes."
   @spec process_name(atom, atom) :: atom

@@ -5,11 +5,14 @@ defmodule Graphport.Faults.DeathsAtMessagesTest do
 
   import Graphport.Hostile
 
-  alias Graphport.{Error, Ledger}
+  alias Graphport.{Error, Instance, Ledger}
+  alias Graphport.Instance.Pool
+  alias Graphport.Port.Writer
+  alias Graphport.Wire.Messages
 
   # All that PROTOCOL.md §3 and §4 list.
   @said ~w(ready reply error demand_complete demand_error node_stream node_event credit log degraded pong part)
-  @heard ~w(hello open close demand_async cancel grant query ping credit part)
+  @heard ~w(hello open close demand_async cancel grant hold query ping credit part)
   # Met with while an engine starts and a session is loaded.
   @at_start ~w(before:ready amid:ready after:ready before:reply amid:reply after:reply on:hello on:open)
   @words for(moment <- ~w(before amid after), name <- @said, do: "#{moment}:#{name}") ++
@@ -22,7 +25,7 @@ defmodule Graphport.Faults.DeathsAtMessagesTest do
     # Parts have a section of their own.
     assert Enum.sort(named.(to_engine) ++ ["part"]) == Enum.sort(@heard)
     assert Enum.sort(named.(from_engine) ++ ["part"]) == Enum.sort(@said)
-    assert length(@words) == 46
+    assert length(@words) == 47
   end
 
   for word <- @at_start do
@@ -78,6 +81,12 @@ defmodule Graphport.Faults.DeathsAtMessagesTest do
   defp set_off("on:grant", _name, ledger, _other) do
     error = assert_raise Error, fn -> ledger.session |> Graphport.stream("go", window: 1) |> Stream.run() end
     assert error.code == :engine_down
+  end
+
+  defp set_off("on:hold", name, ledger, _other) do
+    {:ok, instance} = Instance.fetch(name)
+    {:ok, {_epoch, port, credit}} = Pool.any(instance)
+    :ok = Writer.try_write(port, credit, Messages.hold(ledger.cancelled.ref, true), :reserve)
   end
 
   defp set_off("on:part", _name, ledger, _other) do

@@ -37,7 +37,7 @@ defmodule Graphport.Faults.TransfersPropertyTest do
     arrived = for {ref, messages} <- opened, do: messages(ref) == expected(messages)
     # Nothing but this demand is open now, and nobody will answer it.
     {:ok, instance} = Graphport.Instance.fetch(session.instance)
-    Graphport.Caller.abandon(instance, raw.ref)
+    Graphport.Caller.abandon(instance, raw.ref, Graphport.Error.new(:cancelled, "no longer wanted"))
     Enum.all?(arrived) and mailbox() == []
   end
 

@@ -63,7 +63,7 @@ defmodule Graphport.RemoteTest do
       for {node, options} <- [
             {"stream", []},
             {"stream", [stream: :all]},
-            {"stream", [stream: ["x"]]},
+            {"stream", [stream: ["x", "y"]]},
             {"stream", [stream: false]},
             {"stream", [tag: {"a", 1}]},
             {"stream", [tag: true]},

@@ -36,6 +36,13 @@ defmodule Graphport.Case do
     name
   end
 
+  @doc "A new folder in a test's `tmp_dir`, so that its path marks the processes of this run: see `Graphport.OsProcesses`."
+  def marked_folder(tmp_dir) do
+    folder = Path.join(tmp_dir, "#{System.os_time()}")
+    File.mkdir_p!(folder)
+    folder
+  end
+
   @doc "GRAPHPORT_PYTHON, or the repository's environment, or any Python."
   def python do
     venv = Path.join(@repository, ".venv/bin/python")

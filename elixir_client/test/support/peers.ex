@@ -13,7 +13,6 @@ defmodule Graphport.Peers do
   name and OS process id. It is hidden, so that what one test does to its node is nothing to those of other tests.
   """
   def start(name \\ nil) do
-    :ok = distribute()
     paths = Enum.flat_map(:code.get_path(), &['-pa', &1])
 
     options = %{
@@ -28,6 +27,7 @@ defmodule Graphport.Peers do
     {:ok, control, node} = :peer.start(options)
     {:ok, _applications} = call(control, :application, :ensure_all_started, [:logger])
     {:ok, _applications} = call(control, :application, :ensure_all_started, [:elixir])
+    call(control, __MODULE__, :start_telemetry, [])
     os_pid = control |> call(System, :pid, []) |> String.to_integer()
     ExUnit.Callbacks.on_exit(fn -> kill(os_pid) end)
     %{control: control, node: node, os_pid: os_pid}
@@ -35,6 +35,22 @@ defmodule Graphport.Peers do
 
   # Also one that is stopped by a signal.
   defp kill(os_pid), do: System.cmd("/bin/sh", ["-c", "kill -KILL $0 2>/dev/null", Integer.to_string(os_pid)])
+
+  @doc false
+  def start_telemetry do
+    if Code.ensure_loaded?(:telemetry) and function_exported?(:telemetry, :start_stand_in, 0) do
+      me = self()
+
+      spawn(fn ->
+        send(me, {:telemetry, :telemetry.start_stand_in()})
+        receive do: (:never -> :ok)
+      end)
+
+      receive do: ({:telemetry, _table} -> :ok)
+    else
+      {:ok, _started} = Application.ensure_all_started(:telemetry)
+    end
+  end
 
   @doc "Calls a function there, through its standard input."
   def call(control, module, function, args) when is_pid(control),

@@ -45,12 +45,14 @@ def run_port(node_modules: Sequence[str], *, stdio: bool) -> int:
         return 64
     captured = capture_output()
 
+    from graphport.process.forks import end_forks_with_us
     from graphport.process.parent_death import set_parent_death_signal
     from graphport.server.loop import LastWords, new_loop, run_to_its_end
     from graphport.server.serve import serve
 
     if not set_parent_death_signal():
         return 0  # whoever started this engine has gone already
+    end_forks_with_us()
     # Ctrl-C in a terminal goes to the whole group; the BEAM decides what it means. A handler, because an ignored signal
     # would stay ignored in every child process.
     signal.signal(signal.SIGINT, lambda *_: None)

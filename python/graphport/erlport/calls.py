@@ -56,10 +56,12 @@ def serve(owner: Any, tag: Any, node_modules: Any) -> Any:
     modules = [_text(name) for name in node_modules]
     wire = library.take_wire()
     _use.served = True
+    from graphport.process.forks import end_forks_with_us
     from graphport.process.parent_death import set_parent_death_signal
     from graphport.server.serve import converse
 
     set_parent_death_signal()
+    end_forks_with_us()
     signal.signal(signal.SIGINT, lambda *_: None)  # as for the first door: the BEAM decides what Ctrl-C means
     sys.setswitchinterval(0.0005)
     silence([0])

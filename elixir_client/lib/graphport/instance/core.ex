@@ -8,13 +8,16 @@ defmodule Graphport.Instance.Core do
   use Supervisor
 
   alias Graphport.Instance
-  alias Graphport.Instance.{Engine, Janitor, LogRelay, Mailboxes, Table}
+  alias Graphport.Instance.{Engine, Janitor, LogRelay, Mailboxes, Predecessor, Table}
 
   # So often may one owner end within five seconds before the instance starts anew.
   @owner_restarts 3
 
   @spec start_link(map) :: Supervisor.on_start()
-  def start_link(settings), do: Supervisor.start_link(__MODULE__, settings)
+  def start_link(settings) do
+    Predecessor.await_instance(settings)
+    Supervisor.start_link(__MODULE__, settings)
+  end
 
   @impl Supervisor
   def init(settings) do
@@ -26,7 +29,11 @@ defmodule Graphport.Instance.Core do
       {Task.Supervisor, name: Instance.process_name(name, :tasks)},
       {DynamicSupervisor, name: Instance.process_name(name, :broadcasters)},
       {DynamicSupervisor, name: Instance.process_name(name, :sessions)},
-      {Registry, keys: :unique, name: Instance.process_name(name, :registry)},
+      %{
+        id: :registry,
+        type: :supervisor,
+        start: {__MODULE__, :start_registry, [[keys: :unique, name: Instance.process_name(name, :registry)]]}
+      },
       owners(settings),
       {Mailboxes, name},
       {LogRelay, name}
@@ -43,6 +50,27 @@ defmodule Graphport.Instance.Core do
       end
 
     options = [strategy: :one_for_one, max_restarts: @owner_restarts * settings.engines]
-    %{id: :owners, type: :supervisor, start: {Supervisor, :start_link, [owners, options]}}
+    %{id: :owners, type: :supervisor, start: {__MODULE__, :start_owners, [owners, options, settings]}}
+  end
+
+  # The names of its own processes are its own affair.
+  @doc false
+  @spec start_registry(keyword) :: Supervisor.on_start()
+  def start_registry(options) do
+    case Registry.start_link(options) do
+      {:error, {:shutdown, {:failed_to_start_child, _child, {:already_started, pid}}}} ->
+        Predecessor.await([pid])
+        start_registry(options)
+
+      other ->
+        other
+    end
+  end
+
+  @doc false
+  @spec start_owners([Supervisor.child_spec()], keyword, map) :: Supervisor.on_start()
+  def start_owners(owners, options, settings) do
+    Predecessor.await_owners(settings)
+    Supervisor.start_link(owners, options)
   end
 end

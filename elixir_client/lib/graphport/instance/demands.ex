@@ -245,7 +245,7 @@ defmodule Graphport.Instance.Demands do
   @doc "Ids, receivers and epochs of the demands that send chunks or progress to a process as they come."
   @spec streams(Instance.t()) :: [{pos_integer, pid, Instance.epoch()}]
   def streams(instance) do
-    pattern = {:"$1", :"$2", :_, :_, :_, :"$4", :_, :"$3", :"$5"}
+    pattern = {:"$1", :"$2", :_, :_, :_, :"$4", :_, :"$3", :"$5", :_}
     guards = [{:is_pid, :"$2"}, {:orelse, {:"/=", :"$4", false}, :"$5"}]
     :ets.select(instance.demands, [{pattern, guards, [{{:"$1", :"$2", :"$3"}}]}])
   end

@@ -30,8 +30,9 @@ defmodule Graphport.Instance.Drain do
   @impl GenServer
   def handle_info(_stray, settings), do: {:noreply, settings}
 
+  # Not if its supervisor was killed: another instance may be starting by now.
   @impl GenServer
-  def terminate(_reason, settings) do
+  def terminate(:shutdown, settings) do
     with {:ok, instance} <- Instance.fetch(settings.name) do
       Pool.close(
         instance,
@@ -44,6 +45,8 @@ defmodule Graphport.Instance.Drain do
     # Its tables are gone, and there is nothing left to wait for.
     ArgumentError -> :ok
   end
+
+  def terminate(_killed, _settings), do: :ok
 
   defp await_end(instance, deadline) do
     if Demands.count(instance) > 0 and Writer.left_ms(deadline) != 0 do

@@ -3,13 +3,14 @@ defmodule Graphport.Instance.Janitor do
   #   - callers that died: one monitor per caller; their open demands are cancelled, in batches;
   #   - engines that outlive their owner or their pipe: killed with SIGKILL after a grace, unless the OS has given their
   #     process id to somebody else;
-  #   - sessions whose process was killed: closed.
+  #   - sessions whose process was killed: closed;
+  #   - the tables, if their owner was killed: kept until all others have ended.
   # Must not route or answer anything. Callers tell it of themselves (`watch/2`), the engine owner of its engine.
   @moduledoc false
   use GenServer
 
   alias Graphport.{Error, Instance}
-  alias Graphport.Instance.{Demands, Pool}
+  alias Graphport.Instance.{Demands, Pool, Table}
   alias Graphport.Port.{OsProcess, Pipe, Writer}
   alias Graphport.Wire.{Encoder, Messages}
 
@@ -44,6 +45,19 @@ defmodule Graphport.Instance.Janitor do
   @spec close(Instance.t(), pos_integer, Instance.epoch()) :: term
   def close(instance, wire_id, epoch), do: notify(instance, {:close, wire_id, epoch})
 
+  @doc "The calling process is a session's: should it be killed, what it has loaded is closed."
+  @spec session_started(Instance.t()) :: term
+  def session_started(instance), do: notify(instance, {:session_started, self()})
+
+  @doc "The calling process, a session's, has its place there now, and is about to load its graph."
+  @spec session_loads(Instance.t(), pos_integer, Instance.epoch()) :: term
+  def session_loads(instance, wire_id, epoch),
+    do: notify(instance, {:session_loads, self(), {wire_id, epoch}})
+
+  @doc "The calling process, a session's, ends in good order, and has told the engine itself."
+  @spec session_ends(Instance.t()) :: term
+  def session_ends(instance), do: notify(instance, {:session_ends, self()})
+
   @doc "The calling process owns this engine."
   @spec engine_started(Instance.t(), Pipe.t()) :: term
   def engine_started(instance, pipe), do: notify(instance, {:engine_started, self(), pipe})
@@ -69,12 +83,13 @@ defmodule Graphport.Instance.Janitor do
   def init(name) do
     Process.flag(:trap_exit, true)
     {:ok, instance} = Instance.fetch(name)
+    Table.inherit(instance)
     :ets.delete_all_objects(instance.watched)
     for pid <- Demands.watched(instance), do: send(self(), {:watch, pid})
     Process.send_after(self(), :sweep, @sweep_ms)
 
     # monitors: pid => monitor; dead: callers to clean up after; unsent: cancels and closes that found no credit,
-    # {what, id} => epoch; engines: pipe => monitor of its owner; owners: the other way round.
+    # {what, id} => epoch; engines: pipe => monitor of its owner; owners: the other way round; loading: session => where it is, or was last.
     {:ok,
      %{
        instance: instance,
@@ -83,7 +98,8 @@ defmodule Graphport.Instance.Janitor do
        unsent: %{},
        retrying: false,
        engines: %{},
-       owners: %{}
+       owners: %{},
+       loading: %{}
      }}
   end
 
@@ -107,6 +123,21 @@ defmodule Graphport.Instance.Janitor do
       _caller ->
         {:noreply, caller_died(pid, state)}
     end
+  end
+
+  def handle_info({:session_started, pid}, state) do
+    :erlang.monitor(:process, pid, tag: :session_down)
+    {:noreply, state}
+  end
+
+  def handle_info({:session_loads, pid, where}, state), do: {:noreply, put_in(state.loading[pid], where)}
+
+  def handle_info({:session_ends, pid}, state), do: {:noreply, drop_session(state, pid)}
+
+  # The reason says nothing of one that had ended before it was monitored.
+  def handle_info({:session_down, _monitor, :process, pid, _reason}, state) do
+    with %{^pid => where} <- state.loading, do: session_killed(state.instance, pid, where)
+    {:noreply, drop_session(state, pid)}
   end
 
   # Comes after all the DOWN messages that were waiting with the first one.
@@ -147,7 +178,7 @@ defmodule Graphport.Instance.Janitor do
   end
 
   def handle_info({:reap, engine}, state) do
-    Task.Supervisor.start_child(state.instance.tasks, Pipe, :bury, [engine])
+    spawn(Pipe, :bury, [engine])
     {monitor, engines} = Map.pop(state.engines, engine)
     if monitor, do: Process.demonitor(monitor, [:flush])
     {:noreply, %{state | engines: engines, owners: Map.delete(state.owners, monitor)}}
@@ -155,7 +186,6 @@ defmodule Graphport.Instance.Janitor do
 
   def handle_info(:sweep, state) do
     Process.send_after(self(), :sweep, @sweep_ms)
-    sweep_sessions(state.instance)
     {:noreply, sweep_monitors(state)}
   end
 
@@ -238,14 +268,13 @@ defmodule Graphport.Instance.Janitor do
     %{state | monitors: Map.new(kept)}
   end
 
-  defp sweep_sessions(instance) do
-    for {_id, pid, wire_id, epoch, _port, _credit, _broadcaster} = route <- :ets.tab2list(instance.routes),
-        not Process.alive?(pid) do
-      :ets.delete_object(instance.routes, route)
-      Pool.leave(instance, epoch)
-      close(instance, wire_id, epoch)
-    end
+  defp session_killed(instance, pid, {wire_id, epoch}) do
+    :ets.match_delete(instance.routes, {:_, pid, :_, :_, :_, :_, :_})
+    Pool.leave(instance, epoch)
+    close(instance, wire_id, epoch)
   end
+
+  defp drop_session(state, pid), do: %{state | loading: Map.delete(state.loading, pid)}
 
   defp started_meanwhile(engines) do
     receive do

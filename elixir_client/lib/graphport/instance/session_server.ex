@@ -124,6 +124,8 @@ defmodule Graphport.Instance.SessionServer do
   end
 
   defp start(args) do
+    Janitor.session_started(args.instance)
+
     # request: {id, wire session, epoch, port, credit} of the `open` under way; waiting: who asked for the route;
     # closing: who waits for the answer to `close`, if it was sent; deaths: engines that ended, one after the other,
     # while loading it; place: the epoch of the engine that counts it.
@@ -220,6 +222,7 @@ defmodule Graphport.Instance.SessionServer do
   def terminate(_reason, state) do
     :ets.delete(state.instance.routes, state.id)
     leave(state)
+    Janitor.session_ends(state.instance)
     free_name(state)
     answer(state, closed())
     if state.closing == [], do: send_close(state)
@@ -312,6 +315,8 @@ defmodule Graphport.Instance.SessionServer do
   defp send_open(state, epoch, port, credit) do
     request = System.unique_integer([:positive])
     wire_id = System.unique_integer([:positive])
+
+    Janitor.session_loads(state.instance, wire_id, epoch)
 
     with {:ok, frame} <- Messages.open(request, wire_id, state.graph) do
       Demands.insert(state.instance, Demands.row(request, self(), {:ref, request}, self(), nil, false, epoch))

@@ -1,33 +1,48 @@
 defmodule Graphport.Instance.Supervisor do
   # An instance: its processes (`Core`), and what lets them finish their work when it is stopped (`Drain`). Starts them
-  # and waits until every engine is up, in the process that starts the instance.
+  # and waits until every engine is up, in the process that starts the instance: the first time. See `FirstStart`.
   @moduledoc false
   use Supervisor
 
   alias Graphport.{Aside, Error, Instance}
-  alias Graphport.Instance.{Core, Drain, Engine, Reporter, Spans}
+  alias Graphport.Instance.{Core, Drain, Engine, FirstStart, Predecessor, Reporter, Spans}
   alias Graphport.Port.{Erlport, Python}
 
   # The engine answers or fails within its own start time-out; this is only for an owner that cannot even do that.
   @start_grace_ms 5_000
 
-  @doc "Starts an instance and waits until its engines are up."
+  @doc "Starts an instance. Waits until its engines are up, unless they were up before with the same options."
   @spec start_link(map) :: {:ok, pid} | {:error, Error.t() | term}
   def start_link(options) do
+    case FirstStart.recall(options) do
+      {:ok, executable} -> start_processes(options, executable)
+      :none -> first_start(options)
+    end
+  end
+
+  defp first_start(options) do
     with :ok <- check(options.transport),
          {:ok, executable} <- Python.find(options.python, options.python_path),
-         {:ok, pid} <- Supervisor.start_link(__MODULE__, settings(options, executable), name: options.name) do
+         {:ok, pid} <- start_processes(options, executable) do
       case await(options, pid) do
-        :ok -> {:ok, pid}
-        {:error, _error} = failed -> stop(pid, failed)
+        :ok ->
+          FirstStart.remember(options, executable)
+          {:ok, pid}
+
+        {:error, _error} = failed ->
+          stop(pid, failed)
       end
     end
   end
+
+  defp start_processes(options, executable),
+    do: Supervisor.start_link(__MODULE__, settings(options, executable), name: options.name)
 
   @impl Supervisor
   def init(%{telemetry: false} = settings), do: start(%{settings | telemetry: nil}, [])
 
   def init(%{telemetry: wanted, name: name} = settings) do
+    Predecessor.await_reporter(name)
     settings = %{settings | telemetry: Spans.create(name, wanted == :nodes)}
     start(settings, [{Reporter, settings}])
   end

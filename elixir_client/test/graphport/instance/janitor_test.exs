@@ -94,8 +94,26 @@ defmodule Graphport.Instance.JanitorTest do
     {:ok, %{"session" => wire_id}} = Graphport.demand(other, "echo")
     Process.exit(other.pid, :kill)
     eventually(fn -> not Process.alive?(other.pid) end)
-    send(instance.janitor, :sweep)
-    assert {:ok, %{"ids" => [^wire_id]}} = Graphport.demand(session, "closes:1")
+    assert {:ok, %{"ids" => [^wire_id]}} = Graphport.demand(session, "closes:1", timeout: 5_000)
+  end
+
+  test "so is one that is killed while it loads its graph", %{
+    session: session,
+    instance: instance,
+    name: name
+  } do
+    engine = os_pid(name)
+    signal(engine, "STOP")
+    # It never comes back.
+    spawn(fn -> Graphport.open(name, %{}) end)
+    eventually(fn -> match?({:ok, %{open_sessions: 2, open_demands: 1}}, Graphport.info(name)) end)
+    sessions = for {_id, pid, _type, _modules} <- DynamicSupervisor.which_children(instance.sessions), do: pid
+    [loading] = sessions -- [session.pid]
+    Process.exit(loading, :kill)
+    eventually(fn -> match?([{_epoch, 1}], :ets.tab2list(instance.placements)) end)
+    signal(engine, "CONT")
+    assert {:ok, %{"ids" => [_wire_id]}} = Graphport.demand(session, "closes:1", timeout: 5_000)
+    assert {:ok, %{open_demands: 0, open_sessions: 1}} = Graphport.info(name)
   end
 
   test "a janitor that crashes takes the engine with it, and demands are answered", %{session: session} do

@@ -54,7 +54,7 @@ defmodule Graphport.Instance.PoolTest do
     end
 
     test "is counted out also when its graph is refused, its owner ends or its process is killed", context do
-      %{name: name, instance: instance} = context
+      %{name: name} = context
       assert {:error, %Error{code: :invalid_graph}} = Graphport.open(name, %{"error" => "invalid_graph"})
       eventually(fn -> Enum.map(engines(name), & &1.sessions) == [0, 0, 0] end)
 
@@ -63,7 +63,6 @@ defmodule Graphport.Instance.PoolTest do
       eventually(fn -> Enum.map(engines(name), & &1.sessions) == [0, 0, 0] end)
 
       Process.exit(Graphport.open!(name, %{}).pid, :kill)
-      send(instance.janitor, :sweep)
       eventually(fn -> Enum.map(engines(name), & &1.sessions) == [0, 0, 0] end)
     end
 
