@@ -120,7 +120,6 @@ class Run:
         """Find out what is needed; afterwards the run is answered, or ready, or waits for flights."""
         self._deadline_ms = deadline_ms
         if deadline_ms is not None:
-            self._deadline_ms = deadline_ms
             self._timer = self._evaluator.loop.call_later(deadline_ms / 1000, self._expire)
         # While no demand but this is open, and none has come since, nobody else can compute what this one needs.
         self._alone = self._evaluator.started if len(self._evaluator.runs) == 1 else -1
@@ -171,7 +170,7 @@ class Run:
         """
         if self._deadline_ms is not None and perf_counter() >= self._received + self._deadline_ms / 1000:
             # The loop was too busy for the timer. What nobody waits for any more is not begun.
-            self._expire(self._deadline_ms)
+            self._expire()
             return None
         kept: list[tuple[bytes, Outputs]] = []
         try:
@@ -433,7 +432,7 @@ class Run:
             meta["stuck"] = len(self._evaluator.stuck.flights)
         self.close()
         self._evaluator.sink.complete(self.demand, self._asked, outputs, meta)
-        if self._timer is not None and self._evaluator.sink.holds(self.demand):
+        if self._deadline_ms is not None and self._evaluator.sink.holds(self.demand):
             self._end_by(overdue(self._deadline_ms))
 
     def _outputs_of(self, place: int) -> Outputs:
@@ -459,7 +458,7 @@ class Run:
         self._evaluator.sink.ends_by(self.demand, self._asked, self._timer.when(), error)  # type: ignore[union-attr]
 
     def _expire(self) -> None:
-        self.fail(overdue(self._deadline_ms))
+        self.fail(overdue(self._deadline_ms or 0))
 
     def close(self) -> None:
         """Emit nothing more, and let go of everything."""
