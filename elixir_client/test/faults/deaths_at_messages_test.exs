@@ -91,14 +91,19 @@ defmodule Graphport.Faults.DeathsAtMessagesTest do
 
   defp set_off("on:part", _name, ledger, _other) do
     inputs = %{"go" => %{"x" => String.duplicate("x", 300_000)}}
-    assert {:error, %Error{code: :engine_down}} = Graphport.demand(ledger.session, "go", inputs: inputs)
+    # Whoever is still writing when the engine dies asks the next one, which knows no such node.
+    assert {:error, %Error{code: code}} = Graphport.demand(ledger.session, "go", inputs: inputs)
+    assert code in [:engine_down, :unknown_node]
   end
 
   defp set_off(word, name, _ledger, _other) when word in ~w(on:query before:error amid:error),
     do: assert({:error, %Error{code: :engine_down}} = Graphport.nodes(name))
 
-  defp set_off("after:error", name, _ledger, _other),
-    do: assert({:error, %Error{code: :unknown_type}} = Graphport.nodes(name))
+  # What a port has not read when it closes is lost.
+  defp set_off("after:error", name, _ledger, _other) do
+    assert {:error, %Error{code: code}} = Graphport.nodes(name)
+    assert code in [:engine_down, :unknown_type]
+  end
 
   defp set_off(_word, _name, _ledger, _other), do: :ok
 end

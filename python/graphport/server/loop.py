@@ -75,7 +75,9 @@ def run_to_its_end(
             return loop.run_until_complete(task)
         except BaseException as escaped:  # the loop's border: what one node throws is nobody else's
             if task.done():
-                raise
+                if task.cancelled() or task.exception() is not None:
+                    raise
+                return task.result()  # thrown in the very turn in which it returned
             now = monotonic()
             escapes = [*(then for then in escapes if now - then < 1), now]
             if loop.is_closed() or len(escapes) > _MOST_ESCAPES or _was_ours(escaped.__traceback__):

@@ -56,3 +56,22 @@ def test_its_own_exit_is_not(make_loop: Callable[[], asyncio.AbstractEventLoop])
     finally:
         loop.close()
     assert caught.value.code == 5
+
+
+def test_what_is_thrown_in_the_turn_of_its_return_changes_nothing(
+    make_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    def throw(_task: object) -> None:
+        sys.exit(6)
+
+    async def main() -> int:
+        task = asyncio.current_task()
+        assert task is not None
+        task.add_done_callback(throw)
+        return 7
+
+    loop = make_loop()
+    try:
+        assert run_to_its_end(loop, main()) == 7
+    finally:
+        loop.close()
