@@ -112,6 +112,12 @@ defmodule Graphport.Caller do
     end
   end
 
+  @doc "The nodes whose chunks an option `stream:` asks for, or `:any`."
+  @spec wanted(boolean | :all | [String.t()]) :: [String.t()] | :any
+  def wanted(false), do: []
+  def wanted(nodes) when is_list(nodes), do: nodes
+  def wanted(_true_or_all), do: :any
+
   @doc "Milliseconds to wait for the engine's word on a deadline, before the caller gives up itself."
   @spec patience(Writer.deadline()) :: timeout
   def patience(:infinity), do: :infinity
@@ -199,10 +205,11 @@ defmodule Graphport.Caller do
   defp asked(options, {_broadcaster, _reporter, events?}) do
     options = with_events(options, events?)
 
-    case wire_stream(options) do
-      true -> options
-      false -> options |> Map.delete(:window) |> Map.put(:stream, true)
-      _nodes -> %{options | stream: true}
+    case {wire_stream(options), events(options)} do
+      {true, _events} -> options
+      {false, false} -> options |> Map.delete(:window) |> Map.put(:stream, true)
+      # With a window all chunks are granted, wanted or not: progress may be.
+      _nodes_or_events -> Map.put(options, :stream, true)
     end
   end
 
@@ -218,9 +225,10 @@ defmodule Graphport.Caller do
     {_session, _pid, _wire_id, epoch, port, credit, broadcaster} = route
     {destination, wrap, watched} = target
     wrap = if wrap == :own_ref, do: {:tag, id}, else: wrap
-    stream = if broadcaster, do: overheard_stream(options), else: stream(options)
-    # With a window it grants progress, so it must see the events, wanted or not.
-    events = events(if is_map_key(asked, :window), do: asked, else: options)
+    # With a window it grants chunks and progress, so it must see them, wanted or not.
+    seen = if is_map_key(asked, :window), do: asked, else: options
+    stream = if broadcaster, do: overheard_stream(seen), else: stream(seen)
+    events = events(seen)
     row = Demands.row(id, destination, wrap, watched, node, stream, epoch, events, audience)
     Demands.insert(instance, row)
     Janitor.watch(instance, watched)

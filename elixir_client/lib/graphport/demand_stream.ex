@@ -43,7 +43,7 @@ defmodule Graphport.DemandStream do
       give_up_at: Writer.deadline(Caller.patience(deadline)),
       elements: options.elements,
       ports: if(options.stream == :all, do: :all, else: %{}),
-      nodes: if(is_list(options.stream), do: options.stream, else: :any),
+      nodes: Caller.wanted(options.stream),
       events: options.events,
       owed: 0,
       batch: max(div(options.window, 2), 1),

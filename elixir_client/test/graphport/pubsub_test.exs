@@ -103,6 +103,18 @@ defmodule Graphport.PubSubTest do
       assert text(heard, "count:100") == Enum.map_join(0..99, &Integer.to_string/1)
     end
 
+    test "keeps the window of stream/3 for progress where no chunks are wanted, and grants them", context do
+      session = session(context.name, context.topics)
+      given = [stream: false, events: true, elements: :messages, window: 4]
+
+      [{:demand_complete, "echo", %{"options" => options}}] =
+        Enum.to_list(Graphport.stream(session, "echo", given))
+
+      assert options == %{"stream" => true, "events" => true, "window" => 4}
+      done = {:demand_complete, "count:100", %{"n" => 100}}
+      assert session |> Graphport.stream("count:100", given) |> Enum.to_list() == [done]
+    end
+
     test "broadcasts each of several nodes under its id", context do
       session = session(context.name, context.topics)
       {:ok, %{"one" => _, "two" => _}} = Graphport.demand(session, ["one", "two"])
@@ -142,6 +154,17 @@ defmodule Graphport.PubSubTest do
       stop_supervised!({Graphport, name})
       assert_received {:demand_error, "silent", %Error{code: :shutting_down}}
       assert_received {:workflow_error, "silent", %Error{code: :shutting_down}}
+    end
+
+    test "broadcasts what is left when the instance stops while its broadcaster leaves", context do
+      _session = session(context.name, context.topics)
+      pid = broadcaster(context.name)
+      monitor = Process.monitor(pid)
+      :ok = :sys.suspend(pid)
+      for message <- [:leave?, :leave, {:workflow_output, "last", %{}}], do: send(pid, message)
+      stop_supervised!({Graphport, context.name})
+      assert_received {:DOWN, ^monitor, :process, ^pid, :shutdown}
+      assert_received {:workflow_output, "last", %{}}
     end
 
     test "its broadcaster ends with it, when the last demand has ended", %{name: name, topics: topics} do
@@ -207,6 +230,17 @@ defmodule Graphport.PubSubTest do
       Graphport.demand!(session, "stream")
       assert_receive {:workflow_output, "stream", %{}}, 5_000
       assert_receive {:log, :error, "a broadcast of Graphport did not return: :killed", _}, 5_000
+    end
+
+    @tag :slow
+    test "never returns ends with the instance", %{name: name, topics: topics} do
+      Topics.subscribe(topics, "slow")
+      session = session(name, topics, "slow")
+      Graphport.demand!(session, "echo")
+      assert_receive {:may, pid}, 5_000
+      monitor = Process.monitor(pid)
+      stop_supervised!({Graphport, name})
+      assert_receive {:DOWN, ^monitor, :process, ^pid, :killed}, 5_000
     end
 
     test "is slow has text joined for it, in order, and keeps nobody waiting", %{name: name, topics: topics} do

@@ -89,11 +89,15 @@ defmodule Graphport.Instance.Broadcaster do
       {:EXIT, _pid, _reason} ->
         drain(state, deadline)
 
+      # It is leaving already, and what lies behind these words is told too.
+      leaving when leaving in [:leave, :leave?] ->
+        drain(state, deadline)
+
       message ->
         {:noreply, state} = handle_info(message, state)
         drain(state, deadline)
     after
-      wait -> :ok
+      wait -> Foreign.stop(state.foreign)
     end
   end
 

@@ -78,6 +78,11 @@ defmodule Graphport.Instance.Foreign do
   def handle(foreign, {:foreign_stalled?, _pid}), do: {:ok, foreign}
   def handle(_foreign, _other), do: :unknown
 
+  @doc "Ends what is under way, for a process that ends itself: nobody would see that an item hangs."
+  @spec stop(t) :: true
+  def stop(%{pid: nil}), do: true
+  def stop(%{pid: pid}), do: Process.exit(pid, :kill)
+
   defp watch(foreign) do
     timer = Process.send_after(self(), {:foreign_stalled?, foreign.pid}, foreign.stall_ms)
     %{foreign | timer: timer}

@@ -54,7 +54,8 @@ defmodule Graphport.Instance.Pool do
 
   # With one engine there is nothing to compare.
   defp candidates(instance) do
-    case :ets.match_object(instance.placements, {:_, :_}) do
+    # Not the word that all are closed, which may come just now.
+    case :ets.select(instance.placements, [{{:"$1", :_}, [is_integer: :"$1"], [:"$_"]}]) do
       [_one] = places -> places
       places -> Enum.sort_by(places, fn {epoch, sessions} -> sessions + Demands.count(instance, epoch) end)
     end

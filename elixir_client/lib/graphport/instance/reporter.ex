@@ -133,7 +133,7 @@ defmodule Graphport.Instance.Reporter do
           {:noreply, state} = handle(message, state)
           drain(state, deadline)
       after
-        Writer.left_ms(deadline) -> :ok
+        Writer.left_ms(deadline) -> Foreign.stop(state.foreign)
       end
     end
   end

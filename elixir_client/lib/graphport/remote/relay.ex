@@ -96,7 +96,7 @@ defmodule Graphport.Remote.Relay do
       wrap: wrap(tag, id),
       watched: watched,
       ports: if(options.stream == :all, do: :all, else: %{}),
-      nodes: if(is_list(options.stream), do: options.stream, else: :any),
+      nodes: Caller.wanted(options.stream),
       events: options.events,
       grants: :handed_on,
       batch: div(@window, 2)

@@ -50,6 +50,15 @@ defmodule Graphport.Instance.ForeignTest do
     assert items() == [1, 2]
   end
 
+  test "is stopped with what is under way" do
+    test = self()
+    foreign = Foreign.new(fn :hang -> receive do: (:never -> send(test, :no)) end, 5_000)
+    assert Foreign.stop(foreign)
+    %{pid: pid, monitor: monitor} = foreign = Foreign.give(foreign, [:hang])
+    Foreign.stop(foreign)
+    assert_receive {:DOWN, ^monitor, :process, ^pid, :killed}, 5_000
+  end
+
   test "an item that does not return is killed" do
     assert run([{:item, 1}, :hang, {:item, 2}], 10) == [:killed]
     assert items() == [1, 2]
