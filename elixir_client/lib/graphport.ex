@@ -85,7 +85,8 @@ defmodule Graphport do
       {:ok, session} = Graphport.open({MyApp.Graphs, :"graphs@10.0.0.7"}, graph)
       {:ok, outputs} = Graphport.demand(session, "answer")
 
-  Messages, options, errors and back-pressure are as at home; the receiver, `to:`, may be a process of any node. This
+  Messages, options, errors and back-pressure are as at home; the receiver, `to:`, may be a process of any node, but only one
+  of the caller's is kept from being flooded. This
   library must be loaded on both nodes, in the same version. Every demand goes through a process on each side. A node, or
   a network, that takes nothing keeps only those waiting who talk to it, until their deadline; without one, until the
   connection is given up (`:net_kernel`'s tick: a minute).

@@ -4,6 +4,7 @@ defmodule Graphport.RemoteTest do
   use Graphport.Case, async: true
 
   alias Graphport.{Demand, Error, Peers, Session}
+  alias Graphport.Instance.Mailboxes
   alias Graphport.Remote.{Proxy, Relay}
 
   setup_all do
@@ -22,6 +23,13 @@ defmodule Graphport.RemoteTest do
   defp home(name) do
     {:ok, home} = name |> start_peer() |> Graphport.open(%{})
     home
+  end
+
+  defp messages_until_last do
+    receive do
+      {:demand_complete, _node, _outputs} -> []
+      {:node_stream, _node, _chunk} = message -> [message | messages_until_last()]
+    end
   end
 
   # What a demand brings, up to its last message.
@@ -57,6 +65,29 @@ defmodule Graphport.RemoteTest do
   end
 
   describe "as at home" do
+    test "a process that does not read is not flooded, and gets the rest when it does", context do
+      %{session: session, there: there} = context
+      test = self()
+
+      receiver =
+        spawn_link(fn ->
+          receive do: (:read -> :ok)
+          send(test, {:read, messages_until_last()})
+        end)
+
+      {:ok, _demand} = Graphport.demand_async(session, "count:30000", to: receiver)
+      {most, _few} = Mailboxes.limits()
+      eventually(fn -> Peers.queue(receiver) > most end)
+      # Time enough for all of it, at the pace of a window.
+      for _ <- 1..500, do: {:ok, _outputs} = Graphport.demand(session, "echo")
+      assert Peers.queue(receiver) <= most + 128
+      send(receiver, :read)
+      assert_receive {:read, messages}, 10_000
+      text = for({:node_stream, _node, chunk} <- messages, into: "", do: chunk)
+      assert text == Enum.map_join(0..29_999, &Integer.to_string/1)
+      nothing_left(there)
+    end
+
     test "messages, in order, of every kind of demand", %{session: session, there: there, name: name} do
       home = home(name)
 

@@ -8,6 +8,7 @@ defmodule Graphport.Remote.Relay do
   @moduledoc false
 
   alias Graphport.{Caller, Demand, Error, Session}
+  alias Graphport.Instance.Mailboxes
   alias Graphport.Port.Writer
   alias Graphport.Remote.{Ending, Proxy}
 
@@ -171,6 +172,19 @@ defmodule Graphport.Remote.Relay do
   defp go_on(%{owed: owed, batch: batch} = state) when owed < batch, do: loop(state)
 
   defp go_on(state) do
+    # Asked only when there is something to grant: the next look is at the next try.
+    if flooded?(state), do: loop(state), else: send_grant(state)
+  end
+
+  # Who does not read its messages gets no more, as at home; a process of a third node cannot be looked at.
+  defp flooded?(%{grants: :handed_on, to: to}) when node(to) == node() do
+    {most, _few} = Mailboxes.limits()
+    match?({:message_queue_len, unread} when unread > most, Process.info(to, :message_queue_len))
+  end
+
+  defp flooded?(_state), do: false
+
+  defp send_grant(state) do
     case :erlang.send(state.proxy, {:grant, state.owed}, [:nosuspend, :noconnect]) do
       :nosuspend -> loop(state)
       # A connection that is gone is told of by a message.
