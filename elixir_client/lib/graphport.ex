@@ -66,7 +66,7 @@ defmodule Graphport do
       `"*"` one with that name. A demand that `demand_async/3` refuses was never begun, and is not broadcast.
 
   The order is that of each demand's messages. Broadcasts run in a process of their own: one that raises is logged, one
-  that takes over 5 s is killed. Where they are slower than chunks come, text of a node is joined; past 8 MiB of it, or 10,000
+  that takes over 5 s is killed within 5 more. Where they are slower than chunks come, text of a node is joined; past 8 MiB of it, or 10,000
   chunks, further chunks are dropped and counted in the log. Outputs and errors are always kept. The chunks of a demand of
   `stream/3` come at the pace of its consumer.
 

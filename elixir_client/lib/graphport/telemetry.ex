@@ -115,8 +115,8 @@ defmodule Graphport.Telemetry do
   #{event_rows}
 
   A start is followed by exactly one stop or exception, also when the engine or the process that made the demand ends. If somebody was
-  killed in the very moment of reporting it, that is found out 10 to 20 s later; only who kills the instance's supervisor itself
-  ends the reporting too. A node that several
+  killed in the very moment of reporting it, that is found out 10 to 20 s later; only who kills the reporting process, or
+  the instance's supervisor, loses what waits there for handlers. A node that several
   demands share has events in each of them. An engine that was cancelled or stopped in its work reports no node's end: its nodes
   end with their demand.
 
@@ -135,9 +135,9 @@ defmodule Graphport.Telemetry do
   ## Where handlers run
 
   `[:graphport, :demand, :start]` runs in the process that makes the demand, before the demand is written: it can read
-  that process's context, and takes that process's time. All other events run in a process of their own, one after the
+  that process's context, and takes that process's time; for a session of another node it is a process of that node. All other events run in a process of their own, one after the
   other in the order in which things happened, so a slow handler holds no demand up. An engine's
-  routing never waits for a handler, nor does it end with one. One that takes over 5 s is killed.
+  routing never waits for a handler, nor does it end with one. One that takes over 5 s is killed within 5 more.
 
   When more than 10,000 events wait for handlers, new demands and nodes are not reported at all, and counted in
   `dropped_spans`; what was begun is reported to its end.
