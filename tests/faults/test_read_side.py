@@ -282,6 +282,16 @@ def test_an_answer_that_waits_for_grants_comes_by_the_deadline(engine: PortClien
     assert chunks(engine, 1) == [0, 1]
 
 
+def test_a_cached_answer_behind_its_chunks_has_one_end_if_its_deadline_is_now(engine: PortClient) -> None:
+    load(engine, {"n": ("counts-to", {"n": 10})})
+    engine.demand(1, "n", stream=True)
+    engine.send(["demand_async", 2, 1, "n", {"stream": True, "window": 2, "deadline_ms": 0}])
+    engine.answer(2)
+    engine.send(["grant", 2, 100])
+    engine.ping()
+    assert last_messages(engine, 2) == ["deadline_exceeded"]
+
+
 def test_an_answer_that_is_granted_in_time_has_no_deadline_left(engine: PortClient) -> None:
     load(engine, {"n": ("counts-to", {"n": 10}), "m": ("counts-to", {"n": 10, "then": "raises"})})
     for demand, node in ((1, "n"), (2, "m")):

@@ -167,6 +167,8 @@ class Flight:
             run.progress(place, {"event": "progress", "fraction": fraction, "text": text})
 
     def _remember(self, port: str, chunk: Any) -> None:
+        if type(chunk) is str and not chunk:
+            return  # nobody is sent it
         if self._chunks is None:
             self._chunks = []
         self._chunks.append((port, chunk))

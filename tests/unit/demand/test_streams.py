@@ -133,6 +133,15 @@ async def test_chunks_that_are_no_text_are_repeated_as_they_were() -> None:
         assert values(await b.demand("s", stream=True)) == ["ab", {"n": 1}, "c", b"x", "de"]
 
 
+async def test_empty_text_is_not_repeated() -> None:
+    words: list[Any] = ["", 1, "", "a", ""]
+    async with bench(speaker("async", words)) as b:
+        b.open(graph({"s": "speak"}))
+        await b.demand("s")
+
+        assert values(await b.demand("s", stream=True)) == [1, "a"]
+
+
 async def test_a_latecomer_gets_the_beginning() -> None:
     door = Door()
 
