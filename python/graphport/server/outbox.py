@@ -126,6 +126,7 @@ class Outbox:
                 self.send_about(demand, what)
         if window.last is not None:
             self.send_about(demand, window.last)
+            self._sent_all(demand)
         window.waiters.wake()
 
     def grant(self, demand: int, chunks: int) -> None:

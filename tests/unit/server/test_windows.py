@@ -266,6 +266,18 @@ async def test_an_answer_that_was_sent_has_no_deadline_any_more() -> None:
     assert demand.sent() == ["a", "b", "demand_complete"]
 
 
+async def test_an_answer_that_is_reopened_has_no_deadline_any_more() -> None:
+    demand = Demand(1)
+    demand.box.shut(2)
+    demand.box.chunk(2, "n", "p", "a")
+    demand.box.complete(2, "n", {}, {})
+    far = asyncio.get_running_loop().time() + 1_000
+    demand.box.ends_by(2, "n", far, DemandStopped("too late", code="deadline_exceeded"))
+    demand.box.reopen(2)
+    assert demand.sent() == ["a", "demand_complete"]
+    assert not demand.box._overdue
+
+
 async def test_a_cached_stream_is_sent_as_it_is_granted_and_shared() -> None:
     demand = Demand(1)
     text = "x" * 3_000_000
