@@ -236,7 +236,8 @@ defmodule Graphport do
 
   Chunks come as fast as the nodes make them. A process that falls behind is not flooded: above 10,000 unread messages (and
   what came before that was seen) its streams wait in the engine, which joins their text and then holds the nodes back,
-  until fewer than 5,000 are unread. The last message waits behind them. So a process that only wants the outputs, and skips
+  until fewer than 5,000 are unread. The last message waits behind them, and so do other demands of these nodes; one that has
+  read nothing for 15 s gets `:overloaded` as its last message. So a process that only wants the outputs, and skips
   the chunks by a selective `receive`, should say `stream: false`, or call `demand/3`; and one that reads slowly, or chunks
   that are large, are better served by `stream/3`, whose window is small.
 

@@ -6,7 +6,7 @@ defmodule Graphport.Instance do
   #   demands   rows of `Graphport.Instance.Demands`, one per open demand or request
   #   routes    {session, pid, wire session, epoch, port, credit, broadcaster}: where a session is loaded now
   #   engines   {index, :up, epoch, port, credit, facts} or {index, :down, %Graphport.Error{}}
-  #   placements  {epoch, sessions} of each engine that takes sessions in, or {:closed, %Graphport.Error{}}
+  #   placements  {epoch, sessions, silent?} of each engine that takes sessions in, or {:closed, %Graphport.Error{}}
   #   watched   {pid}: the callers that the janitor monitors
   @moduledoc false
 

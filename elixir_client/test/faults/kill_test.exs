@@ -173,7 +173,7 @@ for victim <- victims do
       assert :ets.tab2list(instance.demands) == []
       assert [{_id, session, _wire_id, epoch, _port, credit, _broadcaster}] = :ets.tab2list(instance.routes)
       assert Process.alive?(session)
-      assert [{^epoch, 1}] = :ets.tab2list(instance.placements)
+      assert [{^epoch, 1, _silent}] = :ets.tab2list(instance.placements)
       assert {frames, bytes} = Graphport.Port.Credit.unread(credit)
       assert frames < 64 and bytes < 262_144
       assert :sys.get_state(owner(name)).transfers == %{}

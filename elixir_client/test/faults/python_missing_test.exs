@@ -84,6 +84,34 @@ defmodule Graphport.Faults.PythonMissingTest do
     whole(app)
   end
 
+  test "there, when the supervisor above is killed and started again", context do
+    %{name: name, options: options} = context
+    {:ok, _pid} = Graphport.start_link(options) |> tap(fn {:ok, pid} -> Supervisor.stop(pid) end)
+
+    middle = %{
+      id: :middle,
+      type: :supervisor,
+      start: {Supervisor, :start_link, [[{Graphport, options}], [strategy: :one_for_one]]}
+    }
+
+    {:ok, top} =
+      start_supervised(%{
+        id: :top,
+        type: :supervisor,
+        start: {Supervisor, :start_link, [[middle], [strategy: :one_for_one]]}
+      })
+
+    await_up(name)
+    {:ok, session} = Graphport.open(name, %{})
+    {:ok, _demand} = Graphport.demand_async(session, "silent")
+    [{:middle, killed, _type, _modules}] = Supervisor.which_children(top)
+    Process.exit(killed, :kill)
+    assert_receive {:demand_error, "silent", %Error{}}, @patience_ms
+    eventually(fn -> match?({:ok, _session}, Graphport.open(name, %{}, timeout: 1_000)) end, @patience_ms)
+    assert Process.alive?(top)
+    assert [{:middle, _another, _type, _modules}] = Supervisor.which_children(top)
+  end
+
   test "gone when the instance is started again because of a sibling", context do
     %{name: name, options: options, python: python} = context
     app = start_app(options, :one_for_all, 1)

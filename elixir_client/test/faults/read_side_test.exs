@@ -267,6 +267,25 @@ for transport <- [:port, :erlport] do
         assert last(demand) == :cancelled
       end
 
+      test "is waited for only so long", %{name: name} do
+        session = open(name, %{"n" => {"endless", %{kind: "number"}}})
+        {:ok, demand} = Graphport.demand_async(session, "n", tag: true)
+        {most, _few} = Mailboxes.limits()
+        eventually(fn -> queue(self()) > most end, 20_000)
+        until_held(session, "n")
+        {:ok, instance} = Instance.fetch(name)
+        # As if it had been shut for long.
+        long_ago = fn entry -> %{entry | since: entry.since - 60_000} end
+
+        :sys.replace_state(instance.mailboxes, fn state ->
+          %{state | shut: Map.new(state.shut, fn {pid, entry} -> {pid, long_ago.(entry)} end)}
+        end)
+
+        eventually(fn -> match?({:ok, %{open_demands: 0}}, Graphport.info(name)) end)
+        eventually(fn -> ask(session, "alive n") == 0 end)
+        assert last(demand) == :overloaded
+      end
+
       test "is opened again when the process that watches it was restarted", %{name: name} do
         session = open(name, %{"n" => {"endless", %{kind: "number"}}})
         {:ok, demand} = Graphport.demand_async(session, "n", tag: true)

@@ -145,8 +145,12 @@ def run_demand(composition: Composition, graph: LocalGraph, asked: LocalDemand, 
 
     Ctrl-C cancels the demand, which is then answered `cancelled`; a second one ends the process at once.
     """
-    with asyncio.Runner(loop_factory=new_loop) as runner:
-        return runner.run(_run(composition, graph, asked, show))
+    # Not `asyncio.Runner`, which would wait for nodes that do not let themselves be cancelled.
+    loop = new_loop()
+    try:
+        return loop.run_until_complete(_run(composition, graph, asked, show))
+    finally:
+        loop.close()
 
 
 async def _run(composition: Composition, graph: LocalGraph, asked: LocalDemand, show: Show) -> Ending:

@@ -297,7 +297,8 @@ class Connection:
     def _malformed(self, message: messages.Malformed) -> None:
         if message.demand is not None:
             demand, node = message.demand
-            if self._evaluator is None or demand not in self._evaluator.runs:
+            known = self._evaluator is not None and demand in self._evaluator.runs
+            if not known and not self._outbox.holds(demand):
                 self._outbox.fail(demand, node, message.error)
                 return
         self._outbox.send(messages.error(message.req, fault(message.error)))

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 # Exit status of an engine whose loop cannot go on.
 EXIT_BROKEN: Final = 70
 _FIRST_PRIVATE_FD: Final = 10
-# A loop that is interrupted more often than this within a second makes no headway.
-_MOST_ESCAPES: Final = 20
+# A loop that is interrupted more often than this within a second makes no headway worth the name. Each escape costs a
+# handle, so that many nodes may do it once; one that does it for ever is what this is for.
+_MOST_ESCAPES: Final = 1_000
 
 _PACKAGE: Final = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 

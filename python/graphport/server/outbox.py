@@ -199,7 +199,8 @@ class Outbox:
         if len(packed) > PART_BYTES:
             # Only names of such a length can do that; the demand's number is what counts.
             packed = messages.demand_error(demand, str(node)[:_SHOWN_NAME], fault(error))
-        if isinstance(error, DemandStopped) and (self._windows or self._bulk):
+        # Not a node's own stop: what it said before that is as good as before any other failure.
+        if isinstance(error, DemandStopped) and error.node_id is None and (self._windows or self._bulk):
             self._drop(demand)
         self._end(demand, packed)
 

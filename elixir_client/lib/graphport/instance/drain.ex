@@ -12,7 +12,7 @@ defmodule Graphport.Instance.Drain do
   # For looking once more after the time-out.
   @grace_ms 1_000
 
-  @spec child_spec(%{name: atom, drain_timeout: timeout}) :: Supervisor.child_spec()
+  @spec child_spec(%{name: atom, drain_timeout: timeout, parent: pid}) :: Supervisor.child_spec()
   def child_spec(%{drain_timeout: timeout} = settings) do
     shutdown = if timeout == :infinity, do: :infinity, else: timeout + @grace_ms
     %{id: __MODULE__, start: {__MODULE__, :start_link, [settings]}, shutdown: shutdown}
@@ -39,7 +39,7 @@ defmodule Graphport.Instance.Drain do
         Error.new(:shutting_down, "the Graphport instance #{inspect(settings.name)} is stopping")
       )
 
-      await_end(instance, Writer.deadline(settings.drain_timeout))
+      await_end(instance, settings.parent, Writer.deadline(settings.drain_timeout))
     end
   rescue
     # Its tables are gone, and there is nothing left to wait for.
@@ -48,10 +48,11 @@ defmodule Graphport.Instance.Drain do
 
   def terminate(_killed, _settings), do: :ok
 
-  defp await_end(instance, deadline) do
-    if Demands.count(instance) > 0 and Writer.left_ms(deadline) != 0 do
+  # A parent that is killed meanwhile is started anew, and with it this instance: it must not wait for its name.
+  defp await_end(instance, parent, deadline) do
+    if Demands.count(instance) > 0 and Writer.left_ms(deadline) != 0 and Process.alive?(parent) do
       receive after: (@look_again_ms -> :ok)
-      await_end(instance, deadline)
+      await_end(instance, parent, deadline)
     end
   end
 end

@@ -21,6 +21,7 @@ defmodule Graphport.Instance.Engine do
   @close_grace_ms 500
   # While an engine is being drained: how often to see whether it has open demands still.
   @look_again_ms 50
+  @longest_drain_ms 5_000
   # An engine that talks but reads nothing is as stuck as a silent one; one that is busy may read late. In hang timeouts.
   @deaf_timeouts 3
   # A stopping instance lets messages that are being decoded arrive.
@@ -363,9 +364,12 @@ defmodule Graphport.Instance.Engine do
   # for callers who found a route to it just before.
   defp degraded(%{"reason" => reason}, state) do
     Pool.retire(state.instance, state.epoch)
-    look_again(state, Writer.deadline(state.settings.drain_timeout), "it was degraded: #{reason}")
+    look_again(state, Writer.deadline(drain_timeout(state)), "it was degraded: #{reason}")
     %{state | status: :draining}
   end
+
+  # Sessions may have no other engine meanwhile.
+  defp drain_timeout(state), do: min(state.settings.drain_timeout, @longest_drain_ms)
 
   defp drain(state, deadline, why) do
     if Demands.count(state.instance, state.epoch) == 0 or Writer.left_ms(deadline) == 0,
@@ -407,11 +411,14 @@ defmodule Graphport.Instance.Engine do
   defp watch(state) do
     read = Credit.frames_read(state.credit)
     {unread, _bytes} = Credit.unread(state.credit)
+    silent_ticks = if state.frames == state.frames_at_tick, do: state.silent_ticks + 1, else: 0
+    silent? = silent_ticks > 0
+    if silent? != state.silent_ticks > 0, do: Pool.silent(state.instance, state.epoch, silent?)
 
     %{
       state
       | frames_at_tick: state.frames,
-        silent_ticks: if(state.frames == state.frames_at_tick, do: state.silent_ticks + 1, else: 0),
+        silent_ticks: silent_ticks,
         read_at_tick: read,
         deaf_ticks: if(unread > 0 and read == state.read_at_tick, do: state.deaf_ticks + 1, else: 0)
     }
@@ -426,6 +433,8 @@ defmodule Graphport.Instance.Engine do
 
   # The epoch ends when the port exits, which the kill brings about. Frames that still come count no more.
   defp kill(state, why) do
+    # Sessions that were placed on it now would wait for its end.
+    Pool.retire(state.instance, state.epoch)
     spawn(OsProcess, :kill, [state.pipe.os_pid, state.pipe.start_time])
     Process.send_after(self(), {:close, state.epoch}, @close_grace_ms)
     %{state | status: :failed, fault: state.fault || Error.new(:engine_down, why)}

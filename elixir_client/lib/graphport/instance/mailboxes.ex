@@ -9,8 +9,8 @@ defmodule Graphport.Instance.Mailboxes do
 
   require Logger
 
-  alias Graphport.Instance
-  alias Graphport.Instance.Demands
+  alias Graphport.{Error, Instance}
+  alias Graphport.Instance.{Demands, Janitor}
   alias Graphport.Port.Writer
   alias Graphport.Wire.Messages
 
@@ -19,8 +19,10 @@ defmodule Graphport.Instance.Mailboxes do
   # Time between two looks at who is shut: doubling, as long as nothing is read.
   @first_wait_ms 1
   @longest_wait_ms 64
-  # Who has not read for so long is written about in the log.
+  # Who has read nothing for so long is written about in the log, and then waited for no more: whoever shares a node with
+  # one whose stream is shut waits too.
   @warn_after_ms 5_000
+  @give_up_after_ms 15_000
 
   @spec start_link(atom) :: GenServer.on_start()
   def start_link(name),
@@ -39,7 +41,7 @@ defmodule Graphport.Instance.Mailboxes do
   @spec limits() :: {pos_integer, pos_integer}
   def limits, do: {@most_unread, @reopen_below}
 
-  # shut: pid => its demands, its unread messages at the last look, and since when. A process before this one may have
+  # shut: pid => its demands, its unread messages at the last look, and since when they do not get fewer. A process before this one may have
   # shut any of them.
   @impl GenServer
   def init(name) do
@@ -112,10 +114,24 @@ defmodule Graphport.Instance.Mailboxes do
         left = for {id, epoch} <- ids, hold(instance, id, epoch, false) != :ok, into: %{}, do: {id, epoch}
         {if(left == %{}, do: [], else: [{pid, %{entry | ids: left, unread: unread}}]), true}
 
+      unread < before ->
+        {[{pid, %{entry | ids: ids, unread: unread, since: Writer.now_ms()}}], true}
+
+      Writer.now_ms() - entry.since > @give_up_after_ms ->
+        Enum.each(ids, &give_up(&1, unread, instance))
+        {[], progress}
+
       true ->
         # A demand can be shut before the engine has heard of it.
         if unread > before, do: for({id, epoch} <- ids, do: hold(instance, id, epoch, true))
-        {[{pid, warn(pid, %{entry | ids: ids, unread: unread})}], progress or unread < before}
+        {[{pid, warn(pid, %{entry | ids: ids, unread: unread})}], progress}
+    end
+  end
+
+  defp give_up({id, epoch}, unread, instance) do
+    with {:ok, row} <- Demands.take(instance, id) do
+      Demands.fail(row, Error.new(:overloaded, "the receiver has #{unread} unread messages, and reads none"))
+      Janitor.cancel(instance, id, epoch)
     end
   end
 

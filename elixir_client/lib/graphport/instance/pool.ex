@@ -19,8 +19,12 @@ defmodule Graphport.Instance.Pool do
   @spec up(Instance.t(), pipe, map) :: true
   def up(instance, {epoch, port, credit}, facts) do
     :ets.insert(instance.engines, {Instance.engine_of(epoch), :up, epoch, port, credit, facts})
-    :ets.insert(instance.placements, {epoch, 0})
+    :ets.insert(instance.placements, {epoch, 0, false})
   end
+
+  @doc "Whether the engine has said nothing for a while: then others are asked first."
+  @spec silent(Instance.t(), Instance.epoch(), boolean) :: boolean
+  def silent(instance, epoch, silent?), do: :ets.update_element(instance.placements, epoch, {3, silent?})
 
   @doc "The engine takes no more sessions in; those it has find another on their next use."
   @spec retire(Instance.t(), Instance.epoch()) :: term
@@ -34,7 +38,7 @@ defmodule Graphport.Instance.Pool do
   def down(instance, index, error) do
     :ets.insert(instance.engines, {index, :down, error})
     of_engine = [{:==, Instance.engine_of(:"$1"), index}]
-    :ets.select_delete(instance.placements, [{{:"$1", :_}, of_engine, [true]}])
+    :ets.select_delete(instance.placements, [{{:"$1", :_, :_}, of_engine, [true]}])
     :ets.select_delete(instance.routes, [{{:_, :_, :_, :"$1", :_, :_, :_}, of_engine, [true]}])
   end
 
@@ -55,15 +59,20 @@ defmodule Graphport.Instance.Pool do
   # With one engine there is nothing to compare.
   defp candidates(instance) do
     # Not the word that all are closed, which may come just now.
-    case :ets.select(instance.placements, [{{:"$1", :_}, [is_integer: :"$1"], [:"$_"]}]) do
-      [_one] = places -> places
-      places -> Enum.sort_by(places, fn {epoch, sessions} -> sessions + Demands.count(instance, epoch) end)
+    case :ets.select(instance.placements, [{{:"$1", :_, :_}, [], [:"$_"]}]) do
+      [_one] = places ->
+        places
+
+      places ->
+        Enum.sort_by(places, fn {epoch, sessions, silent?} ->
+          {silent?, sessions + Demands.count(instance, epoch)}
+        end)
     end
   end
 
   defp least([], _instance), do: :down
 
-  defp least([{epoch, _sessions} | others], instance) do
+  defp least([{epoch, _sessions, _silent?} | others], instance) do
     with {port, credit} <- Instance.pipe(instance, epoch), true <- moved(instance, epoch, 1) do
       {:ok, {epoch, port, credit}}
     else
@@ -91,7 +100,7 @@ defmodule Graphport.Instance.Pool do
   @spec close(Instance.t(), Error.t()) :: true
   def close(instance, error) do
     :ets.insert(instance.placements, {:closed, error})
-    :ets.select_delete(instance.placements, [{{:"$1", :_}, [is_integer: :"$1"], [true]}])
+    :ets.select_delete(instance.placements, [{{:_, :_, :_}, [], [true]}])
     :ets.delete_all_objects(instance.routes)
   end
 
@@ -101,10 +110,20 @@ defmodule Graphport.Instance.Pool do
   @spec any(Instance.t()) :: {:ok, pipe} | {:error, Error.t()}
   def any(instance) do
     rows = :ets.tab2list(instance.engines)
+    up = for {_index, :up, epoch, port, credit, _facts} <- rows, do: {epoch, port, credit}
 
-    case Enum.find(rows, &(elem(&1, 1) == :up)) do
-      {_index, :up, epoch, port, credit, _facts} -> {:ok, {epoch, port, credit}}
+    case Enum.min_by(up, &doubts(instance, elem(&1, 0)), fn -> nil end) do
       nil -> {:error, rows |> Enum.min() |> elem(2)}
+      pipe -> {:ok, pipe}
+    end
+  end
+
+  # Best one that answers, then one that is being drained, then one that says nothing.
+  defp doubts(instance, epoch) do
+    case :ets.lookup(instance.placements, epoch) do
+      [{_epoch, _sessions, false}] -> 0
+      [] -> 1
+      [{_epoch, _sessions, true}] -> 2
     end
   end
 
@@ -138,7 +157,7 @@ defmodule Graphport.Instance.Pool do
     Map.merge(counts, %{status: :down, error: error, os_pid: nil, version: nil})
   end
 
-  defp sessions([{_epoch, sessions}]), do: {:up, sessions}
+  defp sessions([{_epoch, sessions, _silent?}]), do: {:up, sessions}
   defp sessions([]), do: {:draining, 0}
 
   defp restarts(instance, index), do: max(:atomics.get(instance.starts, index + 1) - 1, 0)

@@ -27,6 +27,19 @@ defmodule Graphport.Instance.Predecessor do
   @spec await_reporter(atom) :: :ok
   def await_reporter(name), do: [Instance.process_name(name, :reporter)] |> registered() |> await()
 
+  @doc "Whether the process that a supervisor was started by is dead, so that it is about to end."
+  @spec orphaned?(pid) :: boolean
+  def orphaned?(supervisor) do
+    with {:dictionary, dictionary} <- Process.info(supervisor, :dictionary),
+         [parent | _] <- dictionary[:"$ancestors"] do
+      pid = if is_atom(parent), do: Process.whereis(parent), else: parent
+      pid == nil or not Process.alive?(pid)
+    else
+      # It has ended, or is none of ours.
+      other -> other == nil
+    end
+  end
+
   @doc "Waits for the owners of engines."
   @spec await_owners(%{name: atom, engines: pos_integer}) :: :ok
   def await_owners(%{name: name, engines: engines}),

@@ -35,8 +35,19 @@ defmodule Graphport.Instance.Supervisor do
     end
   end
 
-  defp start_processes(options, executable),
-    do: Supervisor.start_link(__MODULE__, settings(options, executable), name: options.name)
+  # The name may be that of an instance whose supervisor was killed: it ends, but not at once.
+  defp start_processes(options, executable) do
+    start = fn -> Supervisor.start_link(__MODULE__, settings(options, executable), name: options.name) end
+
+    with {:error, {:already_started, pid}} = taken <- start.() do
+      if Predecessor.orphaned?(pid) do
+        Predecessor.await([pid])
+        start.()
+      else
+        taken
+      end
+    end
+  end
 
   @impl Supervisor
   def init(%{telemetry: false} = settings), do: start(%{settings | telemetry: nil}, [])
@@ -68,6 +79,7 @@ defmodule Graphport.Instance.Supervisor do
       telemetry_interval: options.telemetry_interval,
       start_timeout: options.start_timeout,
       drain_timeout: options.drain_timeout,
+      parent: self(),
       hello: hello(options),
       hang_timeout: options.hang_timeout
     }

@@ -110,7 +110,7 @@ defmodule Graphport.Instance.JanitorTest do
     sessions = for {_id, pid, _type, _modules} <- DynamicSupervisor.which_children(instance.sessions), do: pid
     [loading] = sessions -- [session.pid]
     Process.exit(loading, :kill)
-    eventually(fn -> match?([{_epoch, 1}], :ets.tab2list(instance.placements)) end)
+    eventually(fn -> match?([{_epoch, 1, false}], :ets.tab2list(instance.placements)) end)
     signal(engine, "CONT")
     assert {:ok, %{"ids" => [_wire_id]}} = Graphport.demand(session, "closes:1", timeout: 5_000)
     assert {:ok, %{open_demands: 0, open_sessions: 1}} = Graphport.info(name)

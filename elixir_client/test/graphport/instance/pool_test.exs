@@ -127,6 +127,17 @@ defmodule Graphport.Instance.PoolTest do
     assert {:ok, [%{"what" => "nodes"}]} = Graphport.nodes(name)
   end
 
+  test "an engine that says nothing is asked last", %{name: name, instance: instance} do
+    [{epoch, _sessions, false} | _others] = :ets.tab2list(instance.placements)
+    silent = Instance.engine_of(epoch)
+    Pool.silent(instance, epoch, true)
+    assert {:ok, {other, _port, _credit}} = Pool.any(instance)
+    assert other != epoch
+    refute silent in (name |> open(6) |> Enum.map(&engine_of/1))
+    Pool.silent(instance, epoch, false)
+    assert silent in (name |> open(2) |> Enum.map(&engine_of/1))
+  end
+
   describe "an engine that is retired" do
     setup %{name: name, instance: instance} do
       [session | _others] = open(name, 3)
