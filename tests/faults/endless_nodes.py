@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphport import RunContext, ThreadRunContext, node
+from graphport.core.errors import DemandStopped
 
 made: dict[str, int] = {}
 running: dict[str, int] = {}
@@ -72,6 +73,8 @@ async def counts_to(ctx: RunContext, n: int = 0, then: str = "", name: str = "")
         await ctx.stream("value", number)
     if then == "raises":
         raise ValueError(then)
+    if then == "stops":
+        raise DemandStopped("what it needs is stopping", code="shutting_down")
     return n
 
 

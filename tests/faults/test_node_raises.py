@@ -51,6 +51,16 @@ def test_it_is_the_nodes_failure(engine: PortClient, where: str, what: str, exce
     assert demand(engine, "same", value="fine")[3] == {"value": "fine"}
 
 
+def test_many_at_once_end_nobody_else(engine: PortClient) -> None:
+    session, demands = next(_NUMBERS), [next(_NUMBERS) for _ in range(100)]
+    nodes = [{"id": f"n{d}", "type": "exits-in-a-callback", "data": {}} for d in demands]
+    assert engine.open({"nodes": nodes, "edges": []}, session=session, req=next(_NUMBERS))[0] == "reply"
+    engine.send(*(["demand_async", d, session, f"n{d}", {}] for d in demands))
+
+    assert [engine.answer(d)[0] for d in demands] == ["demand_complete"] * 100
+    assert demand(engine, "same", value="fine")[3] == {"value": "fine"}
+
+
 def test_what_a_callback_raises_is_logged(engine: PortClient) -> None:
     assert demand(engine, "exits-in-a-callback")[3] == {"value": "returned"}
     told = "a node interrupted the engine's loop"

@@ -303,6 +303,27 @@ def test_an_answer_that_is_granted_in_time_has_no_deadline_left(engine: PortClie
     assert chunks(engine, 1) == chunks(engine, 2) == list(range(10))
 
 
+def test_a_node_that_stops_itself_loses_nothing_that_waits(engine: PortClient) -> None:
+    load(engine, {"n": ("counts-to", {"n": 10, "then": "stops"})})
+    engine.send(["demand_async", 1, 1, "n", {"stream": True, "window": 2}])
+    engine.send(["grant", 1, 100])
+    engine.answer(1)
+    assert last_messages(engine, 1) == ["shutting_down"]
+    assert chunks(engine, 1) == list(range(10))
+
+
+def test_a_broken_demand_with_the_number_of_one_that_waits_is_not_its_end(engine: PortClient) -> None:
+    load(engine, {"n": ("counts-to", {"n": 10})})
+    engine.send(["demand_async", 1, 1, "n", {"stream": True, "window": 2}])
+    until_held(engine)
+    engine.send(["demand_async", 1, 1, "n", {"window": "wide"}])
+    assert engine.next("error")[2]["code"] == "bad_message"
+    engine.send(["grant", 1, 100])
+    engine.answer(1)
+    assert last_messages(engine, 1) == ["complete"]
+    assert chunks(engine, 1) == list(range(10))
+
+
 def test_a_demand_that_waits_past_its_deadline_ends_its_node(engine: PortClient) -> None:
     for node in ("endless", "endless-thread"):
         load_and_expire(engine, node)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typer.testing import Result
 
 NODES = """
-import os, sys, time
+import asyncio, os, sys, time
 from graphport import RunContext, node
 
 print("said while imported")
@@ -32,6 +32,14 @@ def shout(text: str, seconds: float = 0.0) -> str:
 @node(effect="volatile", outputs={"text": str, "length": int})
 def measure(text: str) -> dict:
     return {"text": text, "length": len(text)}
+
+@node(effect="volatile", outputs={"value": int})
+async def swallow() -> int:
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            pass
 
 @node
 def fail(text: str) -> str:

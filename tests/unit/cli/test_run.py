@@ -179,6 +179,13 @@ def test_a_deadline_ends_the_work(call: Call, write: Write) -> None:
     assert result.stderr.endswith("graphport: the deadline of 50 ms passed [deadline_exceeded]\n")
 
 
+def test_a_node_that_swallows_its_cancel_is_not_waited_for(call: Call, write: Write) -> None:
+    result = call("run", write({"s": ("swallow", {})}), "--nodes", "cli_nodes", "--deadline", "0.05")
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "[deadline_exceeded]" in result.stderr
+
+
 def test_a_skipped_node_has_no_answer(call: Call, write: Write) -> None:
     nodes = {"c": ("conditional", {"value": "x", "condition": True}), "o": ("text-output", {})}
 
