@@ -106,15 +106,16 @@ def test_more_transfers_than_allowed_are_refused_and_the_others_kept(engine: Por
 
 
 @pytest.mark.slow
-def test_a_transfer_over_the_largest_value_is_given_up_and_its_memory_back(engine: PortClient) -> None:
+def test_a_transfer_over_the_largest_value_is_given_up_and_its_memory_is_used_again(engine: PortClient) -> None:
     before = memory(engine.pid)
-    for seq in range(MAX_VALUE_BYTES // len(LARGE_PIECE) + 2):
-        engine.send(["part", 1, seq, False, LARGE_PIECE])
-
-    assert engine.answer(1)[3]["code"] == "too_large"
+    for transfer in (1, 2, 3):
+        for seq in range(MAX_VALUE_BYTES // len(LARGE_PIECE) + 2):
+            engine.send(["part", transfer, seq, False, LARGE_PIECE])
+        assert engine.answer(transfer)[3]["code"] == "too_large"
     engine.ping()
-    assert memory(engine.pid) - before < 64 * MIB
-    assert codes(engine) == {1: ["too_large"]}
+    # Whether free memory goes back to the system is the allocator's affair.
+    assert memory(engine.pid) - before < MAX_VALUE_BYTES + 64 * MIB
+    assert codes(engine) == {1: ["too_large"], 2: ["too_large"], 3: ["too_large"]}
 
 
 @pytest.mark.slow

@@ -66,9 +66,12 @@ defmodule Graphport.Faults.DeathsAtMessagesTest do
       Ledger.await(ledger)
       eventually(fn -> match?({:ok, _}, Graphport.demand(ledger.session, "echo", timeout: 20_000)) end)
 
-      go = %{"after:demand_complete" => :complete, "after:demand_error" => :cancelled}[unquote(word)]
+      # What a port has not read when its program ends may be lost.
+      [{go, _text}] = ledger |> Ledger.entries() |> Map.fetch!("go")
+      said = %{"after:demand_complete" => :complete, "after:demand_error" => :cancelled}[unquote(word)]
+      assert go in [:engine_down, said]
       opened = for node <- Ledger.opened(), do: {node, :engine_down}
-      Ledger.assert_last(ledger, [{"go", go || :engine_down} | opened])
+      Ledger.assert_last(ledger, [{"go", go} | opened])
       assert pillars(name) == pillars
       assert_owner_small(name)
       assert_buried(script, 1)

@@ -83,7 +83,8 @@ defmodule Graphport.Ledger do
     end)
   end
 
-  defp entries(ledger) do
+  @doc "The last messages that each has had: node => list of `{:complete | code, text}`."
+  def entries(ledger) do
     ref = make_ref()
     send(ledger.book, {:entries, self(), ref})
     assert_receive {^ref, entries}, 20_000

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 # Exit status of an engine whose loop cannot go on.
 EXIT_BROKEN: Final = 70
 _FIRST_PRIVATE_FD: Final = 10
-# A loop that is interrupted more often than this within a second makes no headway worth the name. Each escape costs a
-# handle, so that many nodes may do it once; one that does it for ever is what this is for.
-_MOST_ESCAPES: Final = 1_000
+# Each interruption costs the handle that it came from, so that many nodes may do it once; a loop that is interrupted for
+# ever makes no headway worth the name. So many at once are borne, and so many in each second for ever.
+_MOST_AT_ONCE: Final = 1_000
+_MOST_A_SECOND: Final = 20
 
 _PACKAGE: Final = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 
@@ -70,7 +71,7 @@ def run_to_its_end(
         What `main` returned, or `EXIT_BROKEN` if the loop cannot go on.
     """
     task = loop.create_task(main)
-    escapes: list[float] = []
+    left, last = float(_MOST_AT_ONCE), monotonic()
     while True:
         try:
             return loop.run_until_complete(task)
@@ -80,8 +81,8 @@ def run_to_its_end(
                     raise
                 return task.result()  # thrown in the very turn in which it returned
             now = monotonic()
-            escapes = [*(then for then in escapes if now - then < 1), now]
-            if loop.is_closed() or len(escapes) > _MOST_ESCAPES or _was_ours(escaped.__traceback__):
+            left, last = min(_MOST_AT_ONCE, left + (now - last) * _MOST_A_SECOND) - 1, now
+            if loop.is_closed() or left < 0 or _was_ours(escaped.__traceback__):
                 if last_words is not None:
                     last_words.say(f"the engine cannot go on: a node interrupted it by {type(escaped).__name__}")
                 return EXIT_BROKEN
