@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 # Exit status of an engine whose loop cannot go on.
 EXIT_BROKEN: Final = 70
 _FIRST_PRIVATE_FD: Final = 10
-# Each interruption costs the handle that it came from, so that many nodes may do it once; a loop that is interrupted for
-# ever makes no headway worth the name. So many at once are borne, and so many in each second for ever.
+# Each interruption costs the handle that it came from: many nodes may do it once, but a loop interrupted for ever
+# makes no headway worth the name. So many at once are borne, and so many in each second for ever.
 _MOST_AT_ONCE: Final = 1_000
 _MOST_A_SECOND: Final = 20
 
