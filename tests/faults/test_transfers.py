@@ -130,7 +130,8 @@ def test_all_transfers_together_are_bounded(engine: PortClient) -> None:
 
     assert engine.answer(last)[3]["code"] == "overloaded"
     assert codes(engine) == {last: ["overloaded"]}
-    assert memory(engine.pid) < MAX_TRANSFER_BYTES + 256 * MIB
+    # A byte array that grows takes an eighth more than it has.
+    assert memory(engine.pid) < MAX_TRANSFER_BYTES * 9 // 8 + 256 * MIB
     engine.send(*[["cancel", number] for number in range(1, last)])
     engine.ping(1_000)
     assert memory(engine.pid) < 256 * MIB
