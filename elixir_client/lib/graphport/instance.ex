@@ -117,6 +117,14 @@ defmodule Graphport.Instance do
     instance
   end
 
+  @doc "What open demands are told by an owner that is ended: without the owner of the tables it is no stop."
+  @spec why_ending(t) :: Error.t()
+  def why_ending(instance) do
+    if Process.alive?(instance.table),
+      do: Error.new(:shutting_down, "the Graphport instance #{inspect(instance.name)} is stopping"),
+      else: Error.new(:engine_down, "the processes of the Graphport instance #{inspect(instance.name)} were restarted")
+  end
+
   @doc "Takes the instance out of sight, unless its successor is there already; its tables end with their owner."
   @spec forget(t) :: term
   def forget(%{name: name, table: table}) do

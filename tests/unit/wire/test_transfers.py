@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import sys
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,7 +38,7 @@ def test_transfers_between_one_another_come_out_whole(messages: list[list[bytes]
 
 
 def test_a_part_out_of_turn_ends_its_transfer_alone() -> None:
-    collected = Transfers()
+    collected: Any = Transfers()
     first, other = parts(1, b"a", b"b", b"c"), parts(2, b"x", b"y")
     collected.take(first[0])
     collected.take(other[0])
@@ -74,7 +78,7 @@ def test_a_message_that_is_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch)
 
 def test_too_much_altogether_is_refused_to_who_comes_last(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transfers, "MAX_TRANSFER_BYTES", 10)
-    collected = Transfers()
+    collected: Any = Transfers()
     collected.take(Part(1, 0, last=False, data=b"x" * 6))
 
     with pytest.raises(GraphportError) as caught:
@@ -82,6 +86,33 @@ def test_too_much_altogether_is_refused_to_who_comes_last(monkeypatch: pytest.Mo
 
     assert caught.value.code == "overloaded"
     assert collected.take(Part(1, 1, last=True, data=b"y")) == b"xxxxxxy"
+
+
+def test_a_message_for_which_there_is_no_memory_is_given_up_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    collected: Any = Transfers()
+    collected.take(Part(1, 0, last=False, data=b"x"))
+
+    def none_left(_size: int) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(transfers, "_mapping", none_left)
+    with pytest.raises(GraphportError) as caught:
+        collected.take(Part(2, 0, last=False, data=b"x"))
+
+    assert caught.value.code == "overloaded"
+    assert collected.take(Part(1, 1, last=True, data=b"y")) == b"xy"
+    assert (len(collected), collected.bytes) == (0, 0)
+
+
+@pytest.mark.parametrize("platform", ["linux", "other"])
+def test_a_message_longer_than_its_first_mapping_is_whole(monkeypatch: pytest.MonkeyPatch, platform: str) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+    pieces = [bytes([number]) * 300_000 for number in range(20)]
+    whole: Any
+    *taken, whole = map(Transfers().take, parts(1, *pieces))
+
+    assert taken == [None] * 19
+    assert whole == b"".join(pieces)
 
 
 def test_too_many_at_once_are_refused() -> None:

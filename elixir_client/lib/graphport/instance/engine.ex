@@ -161,7 +161,7 @@ defmodule Graphport.Instance.Engine do
 
   @impl GenServer
   def terminate(_reason, state) do
-    error = Error.new(:shutting_down, "the Graphport instance #{inspect(state.instance.name)} is stopping")
+    error = Instance.why_ending(state.instance)
     Pool.down(state.instance, state.settings.index, error)
     if state.port, do: close(state)
     decoding = for({process, _id} <- Transfers.stop(state.transfers), do: process) ++ Map.keys(state.ending)
