@@ -122,7 +122,11 @@ defmodule Graphport.Instance do
   def why_ending(instance) do
     if Process.alive?(instance.table),
       do: Error.new(:shutting_down, "the Graphport instance #{inspect(instance.name)} is stopping"),
-      else: Error.new(:engine_down, "the processes of the Graphport instance #{inspect(instance.name)} were restarted")
+      else:
+        Error.new(
+          :engine_down,
+          "the processes of the Graphport instance #{inspect(instance.name)} were restarted"
+        )
   end
 
   @doc "Takes the instance out of sight, unless its successor is there already; its tables end with their owner."
