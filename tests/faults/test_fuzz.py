@@ -20,7 +20,8 @@ from tests.faults.mutations import FRAGMENTS, MUTATIONS, mutated
 from graphport.core.errors import CODES, GraphportError, WireError
 from graphport.wire.codec import pack
 from graphport.wire.framing import FrameSplitter
-from graphport.wire.messages import Malformed, Part, parse_frame
+from graphport.wire.messages import Malformed, Part
+from graphport.wire.parse import parse_frame
 from graphport.wire.transfers import Transfers
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from graphport.core.errors import WireError
 from graphport.wire.codec import pack, unpack
 from graphport.wire.framing import FrameSplitter, join
-from graphport.wire.messages import parse_frame
+from graphport.wire.parse import parse_frame
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 small_ints = st.integers(-(2**63), 2**64 - 1)

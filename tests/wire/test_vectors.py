@@ -18,6 +18,7 @@ import pytest
 
 from graphport.core.errors import CODES, WireError
 from graphport.wire import codec, messages
+from graphport.wire.parse import parse_frame
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 FOLDER: Final = Path(__file__).parent / "vectors"
@@ -172,14 +173,14 @@ def test_a_value_without_a_form_is_refused(row: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("row", accepted("to_engine"), ids=name)
 def test_a_message_to_the_engine_is_taken(row: dict[str, Any]) -> None:
-    parsed = messages.parse_frame(frame(row["hex"]))
+    parsed = parse_frame(frame(row["hex"]))
     kinds = ["".join(word.title() for word in text.split("_")) for text in row["messages"]]
     assert [type(message).__name__ for message in parsed] == kinds
 
 
 @pytest.mark.parametrize("row", refused("to_engine"), ids=name)
 def test_a_malformed_message_to_the_engine_is_refused(row: dict[str, Any]) -> None:
-    parsed = messages.parse_frame(frame(row["hex"]))
+    parsed = parse_frame(frame(row["hex"]))
     faults = [message for message in parsed if isinstance(message, messages.Malformed)]
     assert [fault.error.code for fault in faults] == [row["verdict"]]
 

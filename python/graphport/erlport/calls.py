@@ -21,6 +21,7 @@ from graphport.server.handover import HandoverTransport
 from graphport.server.watch import watch_hang_up
 from graphport.wire import messages
 from graphport.wire.codec import pack, unpack
+from graphport.wire.parse import parse_frame
 
 _MAX_NAME_BYTES: Final = 255
 
@@ -209,7 +210,7 @@ def _options(payload: Any, known: set[str]) -> dict[str, Any]:
 
 
 def _checked(message: list[Any]) -> Any:
-    (parsed,) = messages.parse_frame(pack(message))
+    (parsed,) = parse_frame(pack(message))
     if isinstance(parsed, messages.Malformed):
         raise parsed.error
     return parsed

@@ -24,6 +24,7 @@ from graphport.wire.limits import (
     MAX_VALUE_BYTES,
     PROTOCOL_VERSION,
 )
+from graphport.wire.parse import parse_frame
 from graphport.wire.transfers import Transfers
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class Connection:
         for payload in self._splitter.feed(data):
             self._frames += 1
             self._bytes += len(payload)
-            for message in messages.parse_frame(payload):
+            for message in parse_frame(payload):
                 if self._over:
                     return
                 if self._evaluator is None:
@@ -231,7 +232,7 @@ class Connection:
             payload = self._transfers.take(message)
             if payload is None:
                 return
-            whole = messages.parse_frame(payload)
+            whole = parse_frame(payload)
             if len(whole) != 1 or not isinstance(whole[0], _LONG):
                 raise WireError("parts of a message that does not travel in parts")
         except GraphportError as error:

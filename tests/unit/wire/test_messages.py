@@ -18,8 +18,8 @@ from graphport.wire.messages import (
     Malformed,
     Open,
     Ping,
-    parse_frame,
 )
+from graphport.wire.parse import parse_frame
 
 
 def deep_list(levels: int) -> list[Any]:
