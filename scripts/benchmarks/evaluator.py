@@ -21,6 +21,7 @@ from graphport.contracts.sink import PlainAnswers
 from graphport.demand.evaluator import Evaluator
 from graphport.graph.authoring import node, node_type_of
 from graphport.graph.catalogue import Catalogue
+from graphport.graph.plan import made
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -263,7 +264,7 @@ class Engine:
         """Order the graph for its target, which else the first demand does; seconds."""
         graph = self._evaluator.sessions[self._count].graph
         began = perf_counter()
-        graph.plan(graph.index[self._shape.target])
+        made(graph.planning(graph.index[self._shape.target]))
         return perf_counter() - began
 
     async def demand(self) -> tuple[float, Any]:

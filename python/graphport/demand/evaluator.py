@@ -23,7 +23,7 @@ from graphport.demand.run import Run, overdue
 from graphport.demand.session import Session
 from graphport.demand.stuck import StuckWork
 from graphport.demand.threads import NodeThreads
-from graphport.graph.compile import ALL_SINKS, CompiledGraph, Plan, TypeStats
+from graphport.graph.compile import ALL_SINKS, CompiledGraph, TypeStats
 from graphport.graph.port_types import check_value
 from graphport.graph.validate import load_graph
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from graphport.contracts.sink import DemandSink, Target
     from graphport.graph.catalogue import Catalogue
     from graphport.graph.compile import CompiledNode
+    from graphport.graph.plan import Plan
 
 _log = logging.getLogger("graphport.evaluator")
 
@@ -154,24 +155,36 @@ class Evaluator:
             if self._closing:
                 raise DemandStopped("the engine is stopping", code="shutting_down")
             session = self.sessions.get(session_id) or self._session(session_id)
-            plan = _plan(session.graph, node)
-            given = _given(inputs, plan, session.graph) if inputs else {}
+            target = _target(session.graph, node)
+            if inputs:
+                _check_given(inputs, session.graph)
         except GraphportError as error:
             self.sink.fail(demand, node, error)
             return
-        if fresh:
-            session.draw_seeds(plan)
-        elif (
-            plan.keys is not None
-            and not (given or events)
-            and self._answer_at_once(demand, session, plan, stream, received, deadline_ms)
-        ):
-            return
-        run = Run(self, session, plan, demand, node, inputs=given, stream=stream, events=events, received=received)
+        if not (inputs or events or fresh):
+            plan = session.graph.known_plan(target)
+            if (
+                plan is not None
+                and plan.keys is not None
+                and self._answer_at_once(demand, session, plan, stream, received, deadline_ms)
+            ):
+                return
+        run = Run(
+            self,
+            session,
+            target,
+            demand,
+            node,
+            inputs=inputs or {},
+            stream=stream,
+            fresh=fresh,
+            events=events,
+            received=received,
+        )
         self.started += 1
         self.runs[demand] = session.runs[demand] = run
         run.start(deadline_ms)
-        if run.ready and not run.closed:
+        if run.can_go_on:
             self._ready.add(run)
 
     def _answer_at_once(
@@ -234,7 +247,7 @@ class Evaluator:
         until = perf_counter() + TURN_S
         while (run := self._ready.take()) is not None:
             run.step(until, in_task=False)
-            if run.ready and not run.closed:
+            if run.can_go_on:
                 self._ready.add(run)
                 if run.awaits_task:
                     self._carry_in_task()
@@ -260,7 +273,7 @@ class Evaluator:
         until = perf_counter() + TURN_S
         while (run := self._ready.take()) is not None:
             flight = run.step(until, in_task=True)
-            if run.ready and not run.closed:
+            if run.can_go_on:
                 self._ready.add(run)
             if flight is not None:
                 if self._ready:
@@ -321,22 +334,23 @@ class Evaluator:
             await asyncio.wait(carriers, timeout=1.0)
 
 
-def _plan(graph: CompiledGraph, node: Target) -> Plan:
-    """The plan for what is demanded.
+def _target(graph: CompiledGraph, node: Target) -> int | tuple[int, ...]:
+    """Where in the graph is what is demanded.
 
     Raises:
         LookupFailed: `unknown_node`.
     """
+    index = graph.index
     if node.__class__ is str and node != ALL_SINKS:
-        plan = graph.plan_of(node)
-        if plan is None:
+        found = index.get(node)
+        if found is None:
             raise _unknown_node(node, graph)
-        return plan
+        return found
     ids = graph.sinks if node == ALL_SINKS else node
     for each in ids:
-        if each not in graph.index:
+        if each not in index:
             raise _unknown_node(each, graph)
-    return graph.plan_of_several(ids)
+    return tuple([index[each] for each in ids])
 
 
 def _unknown_node(node: str, graph: CompiledGraph) -> LookupFailed:
@@ -352,14 +366,13 @@ def _hint(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def _given(inputs: Mapping[str, dict[str, Any]], plan: Plan, graph: CompiledGraph) -> dict[int, dict[str, Any]]:
-    """The demand's inputs by place in the plan; those for nodes outside the plan are checked and left out.
+def _check_given(inputs: Mapping[str, dict[str, Any]], graph: CompiledGraph) -> None:
+    """Check the demand's own inputs, those for nodes it does not need as well.
 
     Raises:
         LookupFailed: `unknown_node`.
         NodeError: `invalid_input` for a port that does not exist or a value that does not fit it.
     """
-    given: dict[int, dict[str, Any]] = {}
     for node_id, ports in inputs.items():
         index = graph.index.get(node_id)
         if index is None:
@@ -378,7 +391,3 @@ def _given(inputs: Mapping[str, dict[str, Any]], plan: Plan, graph: CompiledGrap
             problem = check_value(port, value)
             if problem is not None:
                 raise NodeError(f"input {name!r} of node {node_id!r}: {problem}", code="invalid_input", node_id=node_id)
-        place = plan.position.get(node_id)
-        if place is not None and ports:
-            given[place] = ports
-    return given

@@ -149,17 +149,16 @@ class Flight:
             behind = False
         return self.caught_up() if behind else None
 
-    def _demand_behind(self) -> int | None:
-        behind = self._evaluator.sink.behind
+    def _run_behind(self) -> Run | None:
         for run, place in self.waiters:
-            if run.listens(place) and behind(run.demand):
-                return run.demand
+            if run.listens(place) and run.sink.behind(run.demand):
+                return run
         return None
 
     async def caught_up(self) -> None:
         """Wait until no demand is far behind."""
-        while (demand := self._demand_behind()) is not None:
-            await self._evaluator.sink.caught_up(demand)
+        while (run := self._run_behind()) is not None:
+            await run.sink.caught_up(run.demand)
 
     def progress(self, fraction: float | None, text: str) -> None:
         """Tell everyone who waits how far the node says it is."""

@@ -11,10 +11,13 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 from graphport.graph.digest import digest, xxh3
+from graphport.graph.plan import slices
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from graphport.demand.session import Session
-    from graphport.graph.compile import Edge, Plan
+    from graphport.graph.plan import Edge, Plan
 
 _nonces = itertools.count(1)
 
@@ -30,8 +33,10 @@ def derive(
     seeds: dict[int, int],
     inputs: dict[int, dict[str, Any]],
     edges: list[tuple[Edge, ...]],
-) -> tuple[list[bytes | None], bytearray | None]:
+) -> Generator[None, None, tuple[list[bytes | None], bytearray | None]]:
     """Keys of all nodes of a plan, None where unknown as yet; and a mark for each whose result cannot recur.
+
+    Pauses now and then.
 
     Args:
         plan: the plan.
@@ -42,48 +47,67 @@ def derive(
     """
     if not inputs and not plan.lazy and not plan.volatile:
         if plan.keys is None or plan.keys_generation != session.generation:
-            plan.keys = _structural(plan, seeds)
-            plan.keys_generation = session.generation
+            generation = session.generation
+            plan.keys = yield from _structural(plan, seeds)
+            plan.keys_generation = generation
         return plan.keys, None
     keys: list[bytes | None] = []
     once = bytearray(len(plan.nodes)) if plan.volatile else None
-    doubtful = bytearray(len(plan.nodes))
-    for place, node in enumerate(plan.nodes):
-        if not node.cacheable:
+    for places in slices(len(plan.nodes)):
+        for place in places:
+            if plan.nodes[place].cacheable:
+                keys.append(_key(plan, place, seeds, inputs, edges[place], keys, once))
+                continue
             keys.append(unique_key())
             if once is not None:
                 once[place] = 1
-            continue
-        parts = head(plan, place, seeds, inputs)
-        for source, _, _, _ in edges[place]:
-            giver = plan.nodes[source]
-            key = keys[source]
-            if key is None or giver.gate or giver.content_digest:
-                doubtful[place] = 1
-            else:
-                parts.append(key)
-            # A content digest can recur even where what it was made from cannot.
-            if once is not None and once[source] and not giver.content_digest:
-                once[place] = 1
-        keys.append(None if doubtful[place] else combined(parts))
+        yield
     return keys, once
 
 
-def _structural(plan: Plan, seeds: dict[int, int]) -> list[bytes | None]:
+def _key(
+    plan: Plan,
+    place: int,
+    seeds: dict[int, int],
+    inputs: dict[int, dict[str, Any]],
+    edges: tuple[Edge, ...],
+    keys: list[bytes | None],
+    once: bytearray | None,
+) -> bytes | None:
+    """The key of a node whose sources' keys are settled, None if it hangs on values; notes whether it can recur."""
+    parts = head(plan, place, seeds, inputs)
+    doubtful = False
+    for source, _, _, _ in edges:
+        giver = plan.nodes[source]
+        key = keys[source]
+        if key is None or giver.gate or giver.content_digest:
+            doubtful = True
+        else:
+            parts.append(key)
+        # A content digest can recur even where what it was made from cannot.
+        if once is not None and once[source] and not giver.content_digest:
+            once[place] = 1
+    return None if doubtful else combined(parts)
+
+
+def _structural(plan: Plan, seeds: dict[int, int]) -> Generator[None, None, list[bytes | None]]:
     """The sweep for plans in which every key is known from the graph alone."""
     keys: list[bytes] = []
-    for place, node in enumerate(plan.nodes):
-        edges = plan.edges[place]
-        if place in seeds:
-            parts = head(plan, place, seeds, {})
-            parts.extend([keys[edge[0]] for edge in edges])
-            keys.append(combined(parts))
-        elif len(edges) == 1:
-            keys.append(xxh3(node.static_digest + keys[edges[0][0]]))
-        elif edges:
-            keys.append(xxh3(node.static_digest + b"".join([keys[edge[0]] for edge in edges])))
-        else:
-            keys.append(node.static_digest)
+    nodes, all_edges = plan.nodes, plan.edges
+    for places in slices(len(nodes)):
+        for place in places:
+            edges = all_edges[place]
+            if place in seeds:
+                parts = head(plan, place, seeds, {})
+                parts.extend([keys[edge[0]] for edge in edges])
+                keys.append(combined(parts))
+            elif len(edges) == 1:
+                keys.append(xxh3(nodes[place].static_digest + keys[edges[0][0]]))
+            elif edges:
+                keys.append(xxh3(nodes[place].static_digest + b"".join([keys[edge[0]] for edge in edges])))
+            else:
+                keys.append(nodes[place].static_digest)
+        yield
     return keys  # type: ignore[return-value]
 
 

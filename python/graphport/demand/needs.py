@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphport.demand import keys as node_keys
 from graphport.graph.digest import DEAD
+from graphport.graph.plan import SLICE, slices
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from graphport.demand.memo import Memo, Outputs
-    from graphport.demand.run import Run
+    from graphport.demand.preparing import Preparing
 
 # What a node settles as that lies behind a dead port. It has no outputs, so every edge from it is dead.
 SKIPPED: Final[dict[str, Any]] = {}
@@ -27,85 +30,98 @@ _AWAITS_ALL: Final = 2
 _NEVER: Final = 1 << 60
 
 
-def scan(run: Run, memo: Memo) -> list[int]:
-    """Take from the memo what it has, make ready what can go.
+def scan(run: Preparing, memo: Memo) -> Generator[None, None, list[int]]:
+    """Take from the memo what it has, make ready what can go. Pauses now and then.
 
     Returns:
         Per node how many sources it awaits.
     """
     plan, results = run.plan, run.results
-    needed = _needed(run, memo)
+    needed = yield from _needed(run, memo)
     if needed is None:
         run.ready.extend(plan.leaves)
         return plan.indegrees.copy()
     pending = [_NEVER] * len(results)
-    for place, sources in enumerate(plan.sources):
-        if needed[place] and results[place] is None:
-            awaited = sum(1 for source in sources if results[source] is None)
-            pending[place] = awaited
-            if not awaited:
-                run.ready.append(place)
+    if results[-1] is not None:
+        return pending
+    for places in slices(len(results)):
+        for place in places:
+            if needed[place] and results[place] is None:
+                awaited = sum([results[source] is None for source in plan.sources[place]])
+                pending[place] = awaited
+                if not awaited:
+                    run.ready.append(place)
+        yield
     return pending
 
 
-def _needed(run: Run, memo: Memo) -> bytearray | None:
+def _needed(run: Preparing, memo: Memo) -> Generator[None, None, bytearray | None]:
     """Backward: what the memo has needs no sources. None if it has nothing, so that all nodes are needed."""
     keys, results, once, sources, get = run.keys, run.results, run.once, run.plan.sources, memo.get
     last = len(results) - 1
     needed = bytearray(last + 1)
     needed[last] = 1
     found = False
-    for place in range(last, -1, -1):
-        if not needed[place]:
-            found = True
-            continue
-        outputs = None if once is not None and once[place] else get(keys[place])  # type: ignore[arg-type]
-        if outputs is None:
-            for source in sources[place]:
-                needed[source] = 1
-        else:
-            results[place] = outputs
-            found = True
+    for places in slices(last + 1):
+        for place in range(last - places.start, last - places.stop, -1):
+            if not needed[place]:
+                found = True
+                continue
+            outputs = None if once is not None and once[place] else get(keys[place])  # type: ignore[arg-type]
+            if outputs is None:
+                for source in sources[place]:
+                    needed[source] = 1
+            else:
+                results[place] = outputs
+                found = True
+        yield
+        if results[last] is not None:
+            break
     return needed if found else None
 
 
 class Needs:
-    """Follows wishes down to what can run, and results up to what they make possible."""
+    """Follows wishes down to what can run, and results up to what they make possible: a bit at a time, by `go_on`."""
 
-    __slots__ = ("_consumers", "_memo", "_pending", "_run", "_settled", "_stage", "_wanted")
+    __slots__ = ("_consumers", "_memo", "_pending", "_reached", "_run", "_settled", "_stage", "_wanted")
 
-    def __init__(self, run: Run, memo: Memo) -> None:
+    def __init__(self, run: Preparing, memo: Memo) -> None:
         size = len(run.results)
         self._run = run
         self._memo = memo
         self._stage = bytearray(size)
         self._pending = [0] * size
-        self._consumers: list[list[int]] = [[] for _ in range(size)]
-        self._wanted: list[int] = []
+        self._consumers: dict[int, list[int]] = {}
         self._settled: list[int] = []
+        self._reached: list[int] = []  # consumers of what has settled
+        self._stage[size - 1] = _AWAITS_ALL
+        self._wanted = [size - 1]
 
-    def want_target(self) -> None:
-        """Begin."""
-        target = len(self._stage) - 1
-        self._stage[target] = _AWAITS_ALL
-        self._wanted.append(target)
-        self._go_on()
+    @property
+    def busy(self) -> bool:
+        """Whether `go_on` has something to do."""
+        return bool(self._wanted or self._settled or self._reached)
 
     def settle(self, place: int) -> None:
         """The run has the result of a node."""
         self._settled.append(place)
-        self._go_on()
+        self.go_on()
 
-    def _go_on(self) -> None:
-        wanted, settled = self._wanted, self._settled
-        while wanted or settled:
-            if not settled:
-                self._want(wanted.pop())
-                continue
-            for consumer in self._consumers[settled.pop()]:
+    def go_on(self) -> None:
+        """Follow some of the wishes and results. There may be more of them then: `busy`."""
+        wanted, settled, reached = self._wanted, self._settled, self._reached
+        for _ in range(SLICE):
+            if reached:
+                consumer = reached.pop()
                 self._pending[consumer] -= 1
                 if not self._pending[consumer]:
                     self._inputs_settled(consumer)
+            elif settled:
+                reached.extend(self._consumers.pop(settled.pop(), ()))
+            elif wanted:
+                self._want(wanted.pop())
+            else:
+                return
 
     def _want(self, place: int) -> None:
         run = self._run
@@ -139,7 +155,7 @@ class Needs:
         for source in sources:
             if self._run.results[source] is None:
                 awaited += 1
-                self._consumers[source].append(place)
+                self._consumers.setdefault(source, []).append(place)
                 if self._stage[source] == _IDLE:
                     self._stage[source] = _AWAITS_ALL
                     self._wanted.append(source)

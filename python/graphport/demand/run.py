@@ -1,33 +1,36 @@
 """The state of one demand: which nodes are settled, which can go, and how the demand is answered.
 
-A run is no task. `step` executes what can run inline; other nodes leave as flights, and `settle` brings their results
-back. Called by `evaluator` and `flight`.
+A run is no task. `step` prepares (plan, keys, what is needed), a bit at a time, and then executes what can run inline;
+other nodes leave as flights, and `settle` brings their results back. Called by `evaluator` and `flight`.
 """
 
 from __future__ import annotations
 
-from collections import deque
+import logging
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
-from graphport.core.errors import DemandStopped, GraphportError, NodeError
-from graphport.demand import keys as node_keys
+from graphport.core.errors import DemandStopped, GraphportError, InternalError, NodeError
 from graphport.demand.context import LoopContext
 from graphport.demand.flight import Flight, Suspended
-from graphport.demand.needs import SKIPPED, Needs, scan
+from graphport.demand.needs import SKIPPED
 from graphport.demand.outputs import checked, failure
+from graphport.demand.preparing import Preparing
+from graphport.demand.ready_queue import TURN_S
 from graphport.graph.compile import ASYNC, INLINE
 from graphport.graph.values import FIXED
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
-    from graphport.contracts.sink import Target
+    from graphport.contracts.sink import DemandSink, Target
     from graphport.demand.evaluator import Evaluator
     from graphport.demand.memo import Outputs
     from graphport.demand.session import Session
-    from graphport.graph.compile import CompiledNode, Edge, Plan
+    from graphport.graph.compile import CompiledNode
+
+_log = logging.getLogger("graphport.evaluator")
 
 # Nodes executed between two looks at the clock.
 _NODES_PER_LOOK: Final = 16
@@ -36,126 +39,73 @@ _NODES_PER_LOOK: Final = 16
 _LATER: Final = object()
 
 
-class Run:
+class Run(Preparing):
     """One demand under evaluation.
 
     Attributes:
-        demand: the BEAM's number.
-        inputs: what the demand gives itself: place to port to value.
-        edges: per node the in-edges that count, which are the plan's but for ports the demand fills.
-        keys: per node its key, None while unknown.
-        once: marks nodes whose result cannot recur and is not kept; None if there are none.
-        results: per node its outputs, None until settled.
-        ready: nodes that can go.
         flights: executions it waits for.
         ran: nodes executed for it.
-        closed: answered; nothing is emitted any more.
         queued: waits in the ready queue.
     """
 
-    __slots__ = (
-        "_alone",
-        "_asked",
-        "_began",
-        "_context",
-        "_deadline_ms",
-        "_evaluator",
-        "_needs",
-        "_pending",
-        "_plain",
-        "_received",
-        "_stream",
-        "_timer",
-        "closed",
-        "demand",
-        "edges",
-        "flights",
-        "inputs",
-        "keys",
-        "once",
-        "plan",
-        "queued",
-        "ran",
-        "ready",
-        "results",
-        "revision",
-        "seeds",
-        "session",
-    )
+    __slots__ = ("_alone", "_asked", "_deadline_ms", "_received", "_timer", "flights", "queued", "ran")
 
     def __init__(
         self,
         evaluator: Evaluator,
         session: Session,
-        plan: Plan,
+        target: int | tuple[int, ...],
         demand: int,
         asked: Target,
         *,
-        inputs: dict[int, dict[str, Any]],
+        inputs: Mapping[str, dict[str, Any]],
         stream: bool | frozenset[str],
+        fresh: bool,
         events: bool,
         received: float,
+        sink: DemandSink | None = None,
     ) -> None:
-        self._evaluator = evaluator
-        self.session = session
-        self.revision = session.graph.revision
-        self.plan = plan
-        self.demand = demand
-        self.inputs = inputs
+        super().__init__(
+            evaluator, session, target, demand, inputs=inputs, stream=stream, fresh=fresh, events=events, sink=sink
+        )
         self._asked = asked
-        self._stream = stream
-        # When each node began, by place, if the demand wants events.
-        self._began: dict[int, float] | None = {} if events else None
         self._received = received
         self._timer: asyncio.TimerHandle | None = None
-        self._context = LoopContext(evaluator, plan.nodes[-1], None)
-        self._needs: Needs | None = None
-        self._pending: list[int] = []
-        self.closed = self.queued = False
+        self.queued = False
         self.flights: list[Flight] = []
         self.ran = 0
-        self.ready: deque[int] = deque()
 
     def start(self, deadline_ms: int | None) -> None:
-        """Find out what is needed; afterwards the run is answered, or ready, or waits for flights."""
+        """Begin; afterwards the run is answered, or can go on, or waits for flights."""
         self._deadline_ms = deadline_ms
         if deadline_ms is not None:
             self._timer = self._evaluator.loop.call_later(deadline_ms / 1000, self._expire)
         # While no demand but this is open, and none has come since, nobody else can compute what this one needs.
         self._alone = self._evaluator.started if len(self._evaluator.runs) == 1 else -1
-        plan, memo = self.plan, self._evaluator.memo
-        self.edges: list[tuple[Edge, ...]] = plan.edges
-        self._plain = plan.plain
-        if self.inputs:
-            self.edges, self._plain = plan.edges.copy(), plan.plain.copy()
-            for place, given in self.inputs.items():
-                self.edges[place] = tuple(edge for edge in plan.edges[place] if edge[2] not in given)
-                self._plain[place] = 0
-        if self._began is not None:
-            # Nodes then go the long way, through `_gather` and `_advance`, where events are told.
-            self._plain = bytearray(len(plan.nodes))
-            self._evaluator.sink.event(self.demand, "", {"event": "planned", "nodes": plan.size})
-        # Drawn once for the whole run: another demand may ask for fresh ones meanwhile.
-        self.seeds = {place: self.session.seed(plan.nodes[place].id) for place in plan.seeded}
-        self.keys, self.once = node_keys.derive(plan, self.session, self.seeds, self.inputs, self.edges)
-        self.results: list[Outputs | None] = [None] * len(plan.nodes)
-        if self._stream and not self._replay_known():
-            return
-        if plan.lazy or self.inputs:
-            self._needs = Needs(self, memo)
-            self._needs.want_target()
-        else:
-            self._pending = scan(self, memo)
-            self.tell_found(place for place, outputs in enumerate(self.results) if outputs is not None)
-        if self.results[-1] is not None:
-            self._finish(cached=True)
+        self._prepare_until(perf_counter() + TURN_S)
+        self._follow_needs(perf_counter() + TURN_S)
+
+    # Going on
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether `step` has something to do."""
+        if self.closed or self.paused:
+            return False
+        return bool(self.ready) or self._preparing is not None or (self._needs is not None and self._needs.busy)
+
+    def go_on(self) -> None:
+        """What the preparation paused for is there."""
+        self.paused = False
+        if not self.closed:
+            self._evaluator.make_ready(self)
 
     # Executing
 
     @property
     def awaits_task(self) -> bool:
         """Whether the next ready node is async, and so can begin only in a task."""
-        return self.plan.nodes[self.ready[0]].execution == ASYNC
+        return bool(self.ready) and self.plan.nodes[self.ready[0]].execution == ASYNC
 
     def step(self, until: float, *, in_task: bool) -> Flight | None:
         """Execute what is ready till nothing is, the time is up, or an async node suspends.
@@ -174,14 +124,39 @@ class Run:
             return None
         kept: list[tuple[bytes, Outputs]] = []
         try:
-            return self._execute(until, in_task, kept)
+            self._prepare_until(until)
+            self._follow_needs(until)
+            if self.ready and self._preparing is None and not self.closed:
+                return self._execute(until, in_task, kept)
         except BaseException as raised:  # a node's border: whatever it raises is its own failure
             if self.closed:
                 raise
-            self.fail(failure(self._context.node, raised))
+            if self._preparing is not None:
+                _log.exception("a demand could not be prepared")
+                self.fail(InternalError(f"the demand could not be prepared: {type(raised).__name__}"))
+            else:
+                self.fail(failure(self._context.node, raised))
         finally:
-            self._evaluator.memo.put_many(kept)
+            self._memo.put_many(kept)
         return None
+
+    def _prepare_until(self, until: float) -> None:
+        preparing = self._preparing
+        if preparing is None:
+            return
+        for _ in preparing:
+            if self.closed or self.paused or perf_counter() >= until:
+                return
+        self._preparing = None
+        if self.results[-1] is not None:
+            self._finish(cached=True)
+
+    def _follow_needs(self, until: float) -> None:
+        needs = self._needs
+        while needs is not None and needs.busy and not self.closed and perf_counter() < until:
+            needs.go_on()
+            if self.results[-1] is not None:
+                self._finish(cached=True)
 
     def _execute(  # noqa: C901 - the hot loop: a call per case would double what a trivial node costs
         self, until: float, in_task: bool, kept: list[tuple[bytes, Outputs]]
@@ -249,7 +224,7 @@ class Run:
     def _gather(self, place: int, node: CompiledNode) -> dict[str, Any]:
         """The node's inputs: demand, else edge, else what the graph says; copies for those who might change them."""
         if self._began is not None:
-            self._tell_started(place)
+            self.tell_started(place)
         own = self.inputs.get(place)
         missing = [port for port in node.required if not own or port not in own]
         if missing:
@@ -323,14 +298,14 @@ class Run:
         if self.closed:
             return
         self._advance(place, outputs)
-        if self.ready and not self.closed:
+        if self.can_go_on:
             self._evaluator.make_ready(self)
 
     def _advance(self, place: int, outputs: Outputs, *, known: bool = False) -> None:
         """Note a result; answer if it is the target's, else see what can go now."""
         self.results[place] = outputs
         if self._began is not None:
-            self._tell_settled(place, known=known)
+            self.tell_settled(place, known=known)
         if self._needs is not None:
             self._needs.settle(place)
         else:
@@ -342,69 +317,6 @@ class Run:
         target = self.results[-1]
         if target is not None:
             self._finish(cached=known if place == len(self.results) - 1 else target is not SKIPPED)
-
-    # Streaming
-
-    def chunk(self, place: int, port: str, chunk: Any) -> bool:
-        """Pass a chunk of a node on, if the demand listens to that node; returns whether the demand is behind."""
-        if self.closed or not (self._stream is True or self.listens(place)):
-            return False
-        return self._evaluator.sink.chunk(self.demand, self.plan.nodes[place].id, port, chunk)
-
-    def replay(self, place: int, chunks: list[tuple[str, Any]]) -> None:
-        """Pass on what a node has streamed already, if the demand listens to that node."""
-        if not self.closed and self.listens(place):
-            self._evaluator.sink.replay(self.demand, self.plan.nodes[place].id, chunks)
-
-    def replay_kept(self, place: int) -> None:
-        """Pass on what a node streamed when its cached result was made. That may fail the run."""
-        if self._stream:
-            chunks = self._evaluator.memo.chunks(self.keys[place])  # type: ignore[arg-type]
-            if chunks:
-                try:
-                    self.replay(place, chunks)
-                except GraphportError as error:  # no demand had wanted these chunks before
-                    self.fail(failure(self.plan.nodes[place], error))
-
-    def listens(self, place: int) -> bool:
-        """Whether the demand wants the chunks of a node."""
-        stream = self._stream
-        return stream is True or (stream is not False and self.plan.nodes[place].id in stream)
-
-    def _replay_known(self) -> bool:
-        """Nodes may not be reached again; what they sent when they ran is wanted all the same. False if it fails."""
-        for place in self.plan.streaming:
-            if self.keys[place] is not None:
-                self.replay_kept(place)
-        return not self.closed
-
-    # Events
-
-    def tell_found(self, places: Iterable[int]) -> None:
-        """Tell of nodes that need not be executed, if the demand wants events."""
-        if self._began is None:
-            return
-        for place in places:
-            kind = "skipped" if self.results[place] is SKIPPED else "cached"
-            self._evaluator.sink.event(self.demand, self.plan.nodes[place].id, {"event": kind})
-
-    def progress(self, place: int, event: dict[str, Any]) -> None:
-        """Tell how far a node is, if the demand wants events."""
-        if self._began is not None and not self.closed:
-            self._evaluator.sink.event(self.demand, self.plan.nodes[place].id, event)
-
-    def _tell_started(self, place: int) -> None:
-        if place < self.plan.size:
-            self._began[place] = perf_counter()  # type: ignore[index]
-            self._evaluator.sink.event(self.demand, self.plan.nodes[place].id, {"event": "started"})
-
-    def _tell_settled(self, place: int, *, known: bool) -> None:
-        if known:
-            self.tell_found((place,))
-        elif place < self.plan.size:
-            took_us = int((perf_counter() - self._began[place]) * 1e6)  # type: ignore[index]
-            event = {"event": "completed", "us": took_us}
-            self._evaluator.sink.event(self.demand, self.plan.nodes[place].id, event)
 
     # Ending
 
@@ -422,7 +334,7 @@ class Run:
             ran -= 1  # the node that awaits them
             cached = not ran
         meta = {
-            "revision": self.revision,
+            "revision": self.graph.revision,
             "us": int((perf_counter() - self._received) * 1e6),
             "ran": ran,
             "cached": cached,
@@ -431,8 +343,8 @@ class Run:
         if self._evaluator.stuck.flights:
             meta["stuck"] = len(self._evaluator.stuck.flights)
         self.close()
-        self._evaluator.sink.complete(self.demand, self._asked, outputs, meta)
-        if self._deadline_ms is not None and self._evaluator.sink.holds(self.demand):
+        self.sink.complete(self.demand, self._asked, outputs, meta)
+        if self._deadline_ms is not None and self.sink.holds(self.demand):
             self._end_by(overdue(self._deadline_ms))
 
     def _outputs_of(self, place: int) -> Outputs:
@@ -445,18 +357,18 @@ class Run:
         """Answer with an error, unless answered already, and let go of everything."""
         if self.closed:
             return
-        if self._began is not None and error.node_id in self.plan.position:
+        if self._began is not None and self._preparing is None and error.node_id in self.plan.position:
             event = {"event": "failed", "code": error.code}
-            self._evaluator.sink.event(self.demand, error.node_id, event)
+            self.sink.event(self.demand, error.node_id, event)
         self.close()
-        self._evaluator.sink.fail(self.demand, self._asked, error)
-        if self._timer is not None and self._evaluator.sink.holds(self.demand):
+        self.sink.fail(self.demand, self._asked, error)
+        if self._timer is not None and self.sink.holds(self.demand):
             self._end_by(error)
 
     def _end_by(self, error: GraphportError) -> None:
         """The last message waits to be sent, and the deadline still holds."""
         left = self._received + (self._deadline_ms or 0) / 1000 - perf_counter()  # uvloop's timer of 0 ms knows no time
-        self._evaluator.sink.ends_by(self.demand, self._asked, self._evaluator.loop.time() + left, error)
+        self.sink.ends_by(self.demand, self._asked, self._evaluator.loop.time() + left, error)
 
     def _expire(self) -> None:
         self.fail(overdue(self._deadline_ms or 0))
@@ -467,7 +379,9 @@ class Run:
         if self._timer is not None:
             self._timer.cancel()
         self._evaluator.forget(self)
-        self._needs = None  # they know each other: results would stay until the next collection of cycles
+        self._needs = self._preparing = (
+            None  # they know each other: results would stay until the next collection of cycles
+        )
         flights, self.flights = self.flights, []
         for flight in flights:
             flight.leave(self)

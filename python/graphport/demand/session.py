@@ -12,7 +12,8 @@ from graphport.graph.digest import xxh3
 
 if TYPE_CHECKING:
     from graphport.demand.run import Run
-    from graphport.graph.compile import CompiledGraph, Plan
+    from graphport.graph.compile import CompiledGraph
+    from graphport.graph.plan import Plan
 
 
 class Session:

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 from graphport.contracts.node import NodeSpec, NodeType
 from graphport.graph.digest import digest, xxh3
 from graphport.graph.model import static_input
-from graphport.graph.values import FIXED, own_copy
+from graphport.graph.plan import made, planning
+from graphport.graph.values import own_copy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Generator, Iterable
 
     from graphport.graph.catalogue import Catalogue
     from graphport.graph.model import Graph
+    from graphport.graph.plan import Edge, Plan
 
 INLINE: Final = 0
 ASYNC: Final = 1
@@ -30,9 +32,6 @@ _EXECUTION: Final = {"inline": INLINE, "async": ASYNC, "thread": THREAD}
 
 # Plans are kept per target until they hold this many nodes together.
 _PLANNED_NODES_KEPT: Final = 1_000_000
-
-# An edge into a node: (source node, source port, this node's port, whether that port collects many).
-Edge = tuple[int, str, str, bool]
 
 
 class TypeStats:
@@ -114,101 +113,9 @@ def _same(value: Any) -> Any:
     return value
 
 
-class Plan:
-    """The part of a graph that a target can need, in an order in which sources come first. The target is last.
-
-    The last node of a plan for several targets is none of the graph's: it awaits them all and reads none.
-    Positions below are positions in the plan. `nodes[i]` has in-edges `edges[i]`, whose distinct sources are
-    `sources[i]`; `consumers[i]` are the nodes that await `i`.
-
-    Attributes:
-        targets: places of the targets if there are several, else None.
-        size: how many of the nodes are the graph's.
-        gated: per node the sources that may turn out dead and so decide first, or None where there are none.
-        lazy: something in the plan can be known only while it runs: gates, or keys that hang on values.
-        volatile: some node runs anew for every demand.
-        seeded: nodes whose seed the evaluator draws.
-        streaming: nodes that stream.
-        plain: 1 for nodes whose inputs can be put together without any special case.
-        keys: keys of all nodes, once computed, where they are the same for every demand without inputs of its own.
-        keys_generation: the session's generation for which `keys` holds.
-        answer: the target's outputs as they were last found in the cache, and what the evaluator's sink made of them.
-    """
-
-    __slots__ = (
-        "answer",
-        "consumers",
-        "edges",
-        "gated",
-        "indegrees",
-        "keys",
-        "keys_generation",
-        "lazy",
-        "leaves",
-        "nodes",
-        "plain",
-        "position",
-        "seeded",
-        "size",
-        "sources",
-        "streaming",
-        "targets",
-        "volatile",
-    )
-
-    def __init__(self, graph: CompiledGraph, order: list[int], targets: tuple[int, ...] | None = None) -> None:
-        position = {index: place for place, index in enumerate(order)}
-        self.nodes = [graph.nodes[index] for index in order]
-        self.position = {node.id: place for place, node in enumerate(self.nodes)}
-        self.size = len(order)
-        self.targets = None if targets is None else tuple(position[index] for index in targets)
-        self.edges: list[tuple[Edge, ...]] = [
-            tuple((position[source], out, into, many) for source, out, into, many in node.edges) for node in self.nodes
-        ]
-        self.sources = [tuple(dict.fromkeys(edge[0] for edge in edges)) for edges in self.edges]
-        if self.targets is not None:
-            self.nodes.append(CompiledNode(-1, "", _AWAITS_TARGETS, TypeStats()))
-            self.edges.append(())
-            self.sources.append(self.targets)
-        self.consumers: list[list[int]] = [[] for _ in self.nodes]
-        for place, sources in enumerate(self.sources):
-            for source in sources:
-                self.consumers[source].append(place)
-        self.indegrees = [len(sources) for sources in self.sources]
-        self.leaves = [place for place, degree in enumerate(self.indegrees) if not degree]
-        self.gated = _gated_sources(self.nodes, self.edges)
-        self.lazy = any(node.gate or node.content_digest for node in self.nodes)
-        self.volatile = any(not node.cacheable for node in self.nodes)
-        self.seeded = [place for place, node in enumerate(self.nodes) if node.needs_seed]
-        self.streaming = [place for place, node in enumerate(self.nodes) if node.streams]
-        self.plain = bytearray(
-            not node.required
-            and not node.needs_seed
-            and not any(many for _, _, _, many in node.edges)
-            and all(value.__class__ in FIXED for value in node.base.values())
-            for node in self.nodes
-        )
-        self.keys: list[bytes | None] | None = None
-        self.keys_generation = -1
-        self.answer: tuple[dict[str, Any], Any] | None = None
-
-
 _AWAITS_TARGETS: Final = NodeType(
     spec=NodeSpec(type="targets", effect="volatile", execution="inline"), handler=lambda *_: {}, code_digest=b""
 )
-
-
-def _gated_sources(nodes: list[CompiledNode], edges: list[tuple[Edge, ...]]) -> list[tuple[int, ...] | None]:
-    """Per node the sources behind which a gate stands. A merge of live and dead edges is not itself in doubt."""
-    in_doubt = bytearray(len(nodes))
-    gated: list[tuple[int, ...] | None] = [None] * len(nodes)
-    for place, own in enumerate(edges):
-        doubtful = [edge for edge in own if in_doubt[edge[0]] or nodes[edge[0]].gate]
-        if doubtful:
-            gated[place] = tuple(dict.fromkeys(edge[0] for edge in doubtful))
-            if len(doubtful) == len(own) or not all(edge[3] for edge in doubtful):
-                in_doubt[place] = 1
-    return gated
 
 
 class CompiledGraph:
@@ -259,52 +166,32 @@ class CompiledGraph:
         self._planned_nodes = 0
 
     def plan_of(self, node_id: str) -> Plan | None:
-        """The plan for a node, or None if the graph has no node of that id."""
+        """The plan for a node, made now if there is none yet; None if the graph has no node of that id."""
         index = self.index.get(node_id)
         if index is None:
             return None
-        return self._plans.get(index) or self.plan(index)
+        return self._plans.get(index) or made(self.planning(index))
 
-    def plan(self, target: int) -> Plan:
-        """The plan for a target, kept for next time."""
-        return self._plans.get(target) or self._keep(target, Plan(self, self._order((target,))))
+    def known_plan(self, target: int | tuple[int, ...]) -> Plan | None:
+        """The plan for a target, or for several, if it was made before."""
+        return self._plans.get(target)
 
-    def plan_of_several(self, node_ids: Iterable[str]) -> Plan:
-        """The plan for several targets, all of them nodes of the graph and none twice."""
-        targets = tuple(self.index[node_id] for node_id in node_ids)
-        return self._plans.get(targets) or self._keep(targets, Plan(self, self._order(targets), targets))
+    def planning(self, target: int | tuple[int, ...]) -> Generator[None, None, Plan]:
+        """Make the plan for a target, or for several different ones, bit by bit; it is kept for next time."""
+        plan = self._plans.get(target)
+        if plan is None:
+            plan = yield from planning(self.nodes, target, CompiledNode(-1, "", _AWAITS_TARGETS, TypeStats()))
+            self._keep(target, plan)
+        return plan
 
-    def _keep(self, target: int | tuple[int, ...], plan: Plan) -> Plan:
+    def _keep(self, target: int | tuple[int, ...], plan: Plan) -> None:
+        if target in self._plans:
+            return  # two demands made it at once
         self._plans[target] = plan
         self._planned_nodes += len(plan.nodes)
         while self._planned_nodes > _PLANNED_NODES_KEPT and len(self._plans) > 1:
             _, dropped = self._plans.popitem(last=False)
             self._planned_nodes -= len(dropped.nodes)
-        return plan
-
-    def _order(self, targets: tuple[int, ...]) -> list[int]:
-        """What the targets need, sources first: depth-first with an explicit stack."""
-        order: list[int] = []
-        seen = bytearray(len(self.nodes))
-        for target in targets:
-            if not seen[target]:
-                seen[target] = 1
-                self._order_from(target, seen, order)
-        return order
-
-    def _order_from(self, target: int, seen: bytearray, order: list[int]) -> None:
-        stack = [(target, iter(self.nodes[target].edges))]
-        while stack:
-            node, edges = stack[-1]
-            for edge in edges:
-                source = edge[0]
-                if not seen[source]:
-                    seen[source] = 1
-                    stack.append((source, iter(self.nodes[source].edges)))
-                    break
-            else:
-                order.append(node)
-                stack.pop()
 
 
 class _Collecting:

@@ -58,12 +58,33 @@ async def test_many_demands_of_one_session_do_not_hold_up_another() -> None:
         assert order.index(small) < 30
 
 
+@pytest.mark.parametrize("inputs", [None, {"n0": {"x": 1}}], ids=["as it is", "with inputs of its own"])
+async def test_a_demand_of_a_large_graph_is_prepared_while_others_are_answered(inputs: Any) -> None:
+    calls = Calls()
+    nodes: dict[str, Any] = {"n0": ("source", {"x": 0})} | {f"n{place}": "total" for place in range(1, 50_000)}
+    async with bench(calls.source(), calls.total()) as b:
+        b.open(graph(nodes, *(f"n{place - 1}.value -> n{place}.items" for place in range(1, 50_000))), session=1)
+        b.open(graph({"one": ("source", {"x": "one"})}), session=2)
+        b.evaluator.demand(1_000, 1, "n49999", inputs)
+        small = b.start("one", session=2)
+        await b.sink.answer(small)
+
+        assert len(calls) == 1, "of the large graph no node has run yet"
+
+        b.evaluator.cancel(1_000)
+        await turns(20)
+        assert (await b.sink.answer(1_000)).code == "cancelled"
+        assert len(calls) == 1
+        assert b.evaluator.runs == {}
+
+
 async def test_a_cancel_in_the_midst_of_100000_inline_nodes_is_taken() -> None:
     calls = Calls()
     async with bench(calls.source(), calls.total()) as b:
         b.open(fan(100_000))
         demand = b.start("end")
-        await turns(1)
+        while not len(calls):
+            await turns(1)
 
         b.evaluator.cancel(demand)
         ran = len(calls)
@@ -88,7 +109,8 @@ async def test_a_long_row_of_async_nodes_lets_the_loop_turn(suspends: bool) -> N
     async with bench(make_type("step", step, inputs=["x"])) as b:
         b.open(graph(nodes, *(f"n{place - 1}.value -> n{place}.x" for place in range(1, 30_000))))
         demand = b.start("n29999")
-        await turns(3)
+        while not ran:
+            await turns(1)
 
         b.evaluator.cancel(demand)
         at_cancel = len(ran)

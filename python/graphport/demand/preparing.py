@@ -1,0 +1,132 @@
+"""What a run does before it executes anything: plan, inputs, seeds, keys, and what is needed.
+
+Done bit by bit, for what a graph of 100,000 nodes takes must not hold up other demands. Must not execute nodes. The
+base of `run.Run`, which goes on with it in each of its steps.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from graphport.demand import keys as node_keys
+from graphport.demand.context import LoopContext
+from graphport.demand.needs import Needs, scan
+from graphport.demand.telling import Telling
+from graphport.graph.plan import slices
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+
+    from graphport.contracts.sink import DemandSink
+    from graphport.demand.evaluator import Evaluator
+    from graphport.demand.session import Session
+    from graphport.graph.compile import CompiledGraph
+    from graphport.graph.plan import Edge
+
+
+class Preparing(Telling):
+    """A demand of which it is found out what it needs.
+
+    Attributes:
+        session: the session.
+        graph: its graph as it was when the demand came.
+        inputs: what the demand gives itself: place to port to value.
+        edges: per node the in-edges that count, which are the plan's but for ports the demand fills.
+        seeds: place to the seed drawn for it.
+        once: marks nodes whose result cannot recur and is not kept; None if there are none.
+        ready: nodes that can go.
+        paused: the preparation waits for something, and `Run.go_on` will be called.
+    """
+
+    __slots__ = (
+        "_context",
+        "_evaluator",
+        "_fresh",
+        "_given",
+        "_needs",
+        "_pending",
+        "_plain",
+        "_preparing",
+        "_target",
+        "edges",
+        "graph",
+        "inputs",
+        "once",
+        "paused",
+        "ready",
+        "seeds",
+        "session",
+    )
+
+    edges: list[tuple[Edge, ...]]
+    once: bytearray | None
+
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        session: Session,
+        target: int | tuple[int, ...],
+        demand: int,
+        *,
+        inputs: Mapping[str, dict[str, Any]],
+        stream: bool | frozenset[str],
+        fresh: bool,
+        events: bool,
+        sink: DemandSink | None,
+    ) -> None:
+        super().__init__(demand, evaluator.sink if sink is None else sink, evaluator.memo, stream=stream, events=events)
+        self._evaluator = evaluator
+        self.session = session
+        self.graph: CompiledGraph = session.graph
+        self._target = target
+        self._given = inputs
+        self._fresh = fresh
+        self._needs: Needs | None = None
+        self._pending: list[int] = []
+        self._preparing: Generator[None, None, None] | None = self._prepare()
+        self.inputs: dict[int, dict[str, Any]] = {}
+        self.paused = False
+        self.ready: deque[int] = deque()
+        self.seeds: dict[int, int] = {}
+
+    def _prepare(self) -> Generator[None, None, None]:
+        """All of it. Pauses now and then; before a pause that is for something it sets `paused`."""
+        plan = self.plan = yield from self.graph.planning(self._target)
+        self._context = LoopContext(self._evaluator, plan.nodes[-1], None)
+        if self._fresh:
+            self.session.draw_seeds(plan)
+        self._take_inputs()
+        # Drawn once for the whole run: another demand may ask for fresh ones meanwhile.
+        for places in slices(len(plan.seeded)):
+            for place in plan.seeded[places.start : places.stop]:
+                self.seeds[place] = self.session.seed(plan.nodes[place].id)
+            yield
+        self.keys, self.once = yield from node_keys.derive(plan, self.session, self.seeds, self.inputs, self.edges)
+        self.results = [None] * len(plan.nodes)
+        if self._stream and not self.replay_known():
+            return
+        if plan.lazy or self.inputs:
+            self._needs = Needs(self, self._memo)
+            return
+        self._pending = yield from scan(self, self._memo)
+        if self._began is not None:
+            for places in slices(len(self.results)):
+                self.tell_found(place for place in places if self.results[place] is not None)
+                yield
+
+    def _take_inputs(self) -> None:
+        """Put the demand's inputs in their places, and take out the edges that they replace."""
+        plan = self.plan
+        self.edges, self._plain = plan.edges, plan.plain
+        if self._given:
+            position = plan.position
+            self.inputs = {position[name]: ports for name, ports in self._given.items() if ports and name in position}
+            self.edges, self._plain = plan.edges.copy(), plan.plain.copy()
+            for place, given in self.inputs.items():
+                self.edges[place] = tuple(edge for edge in plan.edges[place] if edge[2] not in given)
+                self._plain[place] = 0
+        if self._began is not None:
+            # Nodes then go the long way, through `Run._gather` and `Run._advance`, where events are told.
+            self._plain = bytearray(len(plan.nodes))
+            self.sink.event(self.demand, "", {"event": "planned", "nodes": plan.size})
