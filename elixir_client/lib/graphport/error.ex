@@ -53,6 +53,7 @@ defmodule Graphport.Error do
     :protocol_mismatch,
     :python_not_found,
     :shutting_down,
+    :store_failed,
     :too_large,
     :undeclared_output,
     :unencodable_value,

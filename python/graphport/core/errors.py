@@ -8,6 +8,7 @@
     ├── DemandStopped    deadline_exceeded, cancelled, shutting_down
     ├── InferenceError   backend_crashed, backend_unavailable, backend_failed, backend_timeout, backend_unsupported,
     │                    model_not_found, invalid_model, context_exceeded
+    ├── StoreError       store_failed
     ├── ErlPortNotFound  erlport_not_found      (also an ImportError)
     └── InternalError    internal_error
 
@@ -51,6 +52,7 @@ CODES: Final[dict[str, str]] = {
     "protocol_mismatch": "The two sides speak different versions of the protocol.",
     "python_not_found": "No usable Python with graphport installed was found.",
     "shutting_down": "The engine is stopping and takes no new demands.",
+    "store_failed": "A cache store cannot be opened, read or written.",
     "too_large": "A value is larger than the wire carries.",
     "undeclared_output": "A node returned an output that it does not declare.",
     "unencodable_value": "A value has no form on the wire.",
@@ -145,6 +147,12 @@ class InferenceError(GraphportError):
     """A model backend failed, is missing, or refused a model or prompt."""
 
     default_code = "backend_failed"
+
+
+class StoreError(GraphportError):
+    """A store of results cannot be used. Demands go on without it."""
+
+    default_code = "store_failed"
 
 
 class ErlPortNotFound(GraphportError, ImportError):
