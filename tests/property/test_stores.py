@@ -1,4 +1,4 @@
-"""Every store against a plain map that remembers the order of use: what it has is right, and only the oldest is missing."""
+"""Every store against a plain map that remembers the order of use: only the oldest may be missing."""
 
 from __future__ import annotations
 

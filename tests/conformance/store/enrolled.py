@@ -39,8 +39,9 @@ class Enrolled:
 
 
 async def _memory(
-    _path: Path, *, max_bytes: int = DEFAULT_STORE_BYTES, max_entries: int = DEFAULT_STORE_ENTRIES
+    path: Path, *, max_bytes: int = DEFAULT_STORE_BYTES, max_entries: int = DEFAULT_STORE_ENTRIES
 ) -> CacheStore:
+    del path  # it has no place
     return MemoryStore(max_bytes=max_bytes, max_entries=max_entries)
 
 
