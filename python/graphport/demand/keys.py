@@ -11,7 +11,7 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 from graphport.graph.digest import digest, xxh3
-from graphport.graph.plan import slices
+from graphport.graph.plan import WIDE, slices
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -56,7 +56,12 @@ def derive(
     for places in slices(len(plan.nodes)):
         for place in places:
             if plan.nodes[place].cacheable:
-                keys.append(_key(plan, place, seeds, inputs, edges[place], keys, once))
+                parts, known = head(plan, place, seeds, inputs), True
+                for first in range(0, len(edges[place]), WIDE):
+                    if first:
+                        yield
+                    known &= _add_sources(plan, place, edges[place][first : first + WIDE], keys, once, parts)
+                keys.append(combined(parts) if known else None)
                 continue
             keys.append(unique_key())
             if once is not None:
@@ -65,29 +70,31 @@ def derive(
     return keys, once
 
 
-def _key(
+def _add_sources(
     plan: Plan,
     place: int,
-    seeds: dict[int, int],
-    inputs: dict[int, dict[str, Any]],
     edges: tuple[Edge, ...],
     keys: list[bytes | None],
     once: bytearray | None,
-) -> bytes | None:
-    """The key of a node whose sources' keys are settled, None if it hangs on values; notes whether it can recur."""
-    parts = head(plan, place, seeds, inputs)
-    doubtful = False
+    parts: list[bytes],
+) -> bool:
+    """Add what comes in to the parts of a key, unless it hangs on values; notes whether it can recur.
+
+    Returns:
+        Whether all of it is known.
+    """
+    known = True
     for source, _, _, _ in edges:
         giver = plan.nodes[source]
         key = keys[source]
         if key is None or giver.gate or giver.content_digest:
-            doubtful = True
+            known = False
         else:
             parts.append(key)
         # A content digest can recur even where what it was made from cannot.
         if once is not None and once[source] and not giver.content_digest:
             once[place] = 1
-    return None if doubtful else combined(parts)
+    return known
 
 
 def _structural(plan: Plan, seeds: dict[int, int]) -> Generator[None, None, list[bytes | None]]:
@@ -97,9 +104,12 @@ def _structural(plan: Plan, seeds: dict[int, int]) -> Generator[None, None, list
     for places in slices(len(nodes)):
         for place in places:
             edges = all_edges[place]
-            if place in seeds:
+            if place in seeds or len(edges) > WIDE:
                 parts = head(plan, place, seeds, {})
-                parts.extend([keys[edge[0]] for edge in edges])
+                for first in range(0, len(edges), WIDE):
+                    if first:
+                        yield
+                    parts.extend([keys[edge[0]] for edge in edges[first : first + WIDE]])
                 keys.append(combined(parts))
             elif len(edges) == 1:
                 keys.append(xxh3(nodes[place].static_digest + keys[edges[0][0]]))

@@ -7,14 +7,15 @@ Must not execute anything. Called by `run`.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from graphport.demand import keys as node_keys
 from graphport.graph.digest import DEAD
-from graphport.graph.plan import SLICE, slices
+from graphport.graph.plan import SLICE, WIDE, slices
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterable, Iterator
 
     from graphport.demand.memo import Memo, Outputs
     from graphport.demand.preparing import Preparing
@@ -83,7 +84,7 @@ def _needed(run: Preparing, memo: Memo) -> Generator[None, None, bytearray | Non
 class Needs:
     """Follows wishes down to what can run, and results up to what they make possible: a bit at a time, by `go_on`."""
 
-    __slots__ = ("_consumers", "_memo", "_pending", "_reached", "_run", "_settled", "_stage", "_wanted")
+    __slots__ = ("_consumers", "_memo", "_pending", "_reached", "_run", "_settled", "_stage", "_wanted", "_wide")
 
     def __init__(self, run: Preparing, memo: Memo) -> None:
         size = len(run.results)
@@ -94,13 +95,14 @@ class Needs:
         self._consumers: dict[int, list[int]] = {}
         self._settled: list[int] = []
         self._reached: list[int] = []  # consumers of what has settled
+        self._wide: list[tuple[int, Iterator[int]]] = []  # nodes of many sources, and those not looked at yet
         self._stage[size - 1] = _AWAITS_ALL
         self._wanted = [size - 1]
 
     @property
     def busy(self) -> bool:
         """Whether `go_on` has something to do."""
-        return bool(self._wanted or self._settled or self._reached)
+        return bool(self._wanted or self._settled or self._reached or self._wide)
 
     def settle(self, place: int) -> None:
         """The run has the result of a node."""
@@ -118,6 +120,9 @@ class Needs:
                     self._inputs_settled(consumer)
             elif settled:
                 reached.extend(self._consumers.pop(settled.pop(), ()))
+            elif self._wide:
+                self._go_on_with_wide()
+                return
             elif wanted:
                 self._want(wanted.pop())
             else:
@@ -151,6 +156,16 @@ class Needs:
 
     def _await(self, place: int, sources: tuple[int, ...], stage: int) -> None:
         self._stage[place] = stage
+        if len(sources) > WIDE:
+            self._pending[place] = 1  # so that it is not reached before the last of them is awaited
+            self._wide.append((place, iter(sources)))
+            return
+        self._pending[place] = awaited = self._await_some(place, sources)
+        if not awaited:
+            self._inputs_settled(place)
+
+    def _await_some(self, place: int, sources: Iterable[int]) -> int:
+        """Await those of the sources that have not settled; returns how many."""
         awaited = 0
         for source in sources:
             if self._run.results[source] is None:
@@ -159,9 +174,15 @@ class Needs:
                 if self._stage[source] == _IDLE:
                     self._stage[source] = _AWAITS_ALL
                     self._wanted.append(source)
-        self._pending[place] = awaited
-        if not awaited:
-            self._inputs_settled(place)
+        return awaited
+
+    def _go_on_with_wide(self) -> None:
+        place, sources = self._wide[-1]
+        some = list(islice(sources, SLICE))
+        self._pending[place] += self._await_some(place, some)
+        if not some:
+            self._wide.pop()
+            self._reached.append(place)
 
     def _inputs_settled(self, place: int) -> None:
         run = self._run

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from graphport.demand.memo import Outputs
     from graphport.demand.session import Session
     from graphport.graph.compile import CompiledNode
+    from graphport.graph.plan import Edge
 
 _log = logging.getLogger("graphport.evaluator")
 
@@ -235,19 +236,15 @@ class Run(Preparing):
                 node_id=node.id,
             )
         inputs = node.base.copy()
-        collected: dict[str, list[Any]] = {}
-        for source, port, into, many in self.edges[place]:
-            outputs: Outputs = self.results[source]  # type: ignore[assignment]
-            if not many:
-                inputs[into] = outputs[port]
-            elif port in outputs:
-                collected.setdefault(into, []).append(outputs[port])
-        inputs.update(collected)
         if own:
             inputs.update(own)
+        given = node.given
+        collected = _collect(self.edges[place], self.results, inputs)
         for port, value in inputs.items():
             if value.__class__ not in FIXED:
-                inputs[port] = node.given(value)
+                inputs[port] = given(value)
+        for port, values in collected.items():
+            inputs[port] = [value if value.__class__ in FIXED else given(value) for value in values]
         if place in self.seeds and "seed" in inputs and inputs["seed"] is None:
             inputs["seed"] = self.seeds[place]
         return inputs
@@ -385,6 +382,22 @@ class Run(Preparing):
         flights, self.flights = self.flights, []
         for flight in flights:
             flight.leave(self)
+
+
+def _collect(edges: tuple[Edge, ...], results: list[Outputs | None], inputs: dict[str, Any]) -> dict[str, list[Any]]:
+    """Put what comes over single edges into `inputs`; returns the values of ports that take many, live ones only."""
+    collected: dict[str, list[Any]] = {}
+    last = ""
+    values: list[Any] = []
+    for source, port, into, many in edges:
+        outputs: Outputs = results[source]  # type: ignore[assignment]
+        if not many:
+            inputs[into] = outputs[port]
+        elif port in outputs:
+            if into is not last:
+                last, values = into, collected.setdefault(into, [])
+            values.append(outputs[port])
+    return collected
 
 
 def overdue(deadline_ms: int) -> DemandStopped:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
+from sys import intern
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -156,7 +157,8 @@ class CompiledGraph:
             source, target = self.index[edge.source], self.index[edge.target]
             node_type = self.nodes[target].type
             collects = many.port(node_type, edge.target_handle)
-            incoming[target].append((source, edge.source_handle, edge.target_handle, collects))
+            # Names of ports are compared for every value that passes: fastest if equal ones are the same object.
+            incoming[target].append((source, intern(edge.source_handle), intern(edge.target_handle), collects))
             read[source] = 1
         digests = _DigestParts()
         for compiled, model, edges in zip(self.nodes, graph.nodes, incoming, strict=True):

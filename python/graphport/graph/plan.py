@@ -21,6 +21,9 @@ Edge = tuple[int, str, str, bool]
 # Nodes looked at between two pauses. A pause costs little, and one part of the work takes at most about a millisecond.
 SLICE: Final = 512
 
+# A node with more in-edges is itself looked at bit by bit.
+WIDE: Final = 4_096
+
 T = TypeVar("T")
 
 
@@ -119,7 +122,14 @@ def planning(
         for place in places:
             node = nodes[order[place]]
             place_of[order[place]] = place
-            _place(plan, place, node, place_of)
+            if len(node.edges) <= WIDE:
+                edges = tuple([(place_of[source], out, into, many) for source, out, into, many in node.edges])
+                sources = tuple(dict.fromkeys([edge[0] for edge in edges]))
+                _place(plan, place, node, edges, sources)
+                for source in sources:
+                    plan.consumers[source].append(place)
+            else:
+                yield from _place_wide(plan, place, node, place_of)
             plan.gated.append(_gated(plan, place, in_doubt))
         yield
     if isinstance(target, tuple):
@@ -139,17 +149,28 @@ def planning(
     return plan
 
 
-def _place(plan: Plan, place: int, node: CompiledNode, place_of: dict[int, int]) -> None:
+def _place_wide(plan: Plan, place: int, node: CompiledNode, place_of: dict[int, int]) -> Generator[None, None, None]:
+    edges: list[Edge] = []
+    sources: dict[int, None] = {}
+    for part in slices(len(node.edges)):
+        for source, out, into, many in node.edges[part.start : part.stop]:
+            edges.append((place_of[source], out, into, many))
+            sources[place_of[source]] = None
+        yield
+    _place(plan, place, node, tuple(edges), tuple(sources))
+    for part in slices(len(sources)):
+        for source in plan.sources[place][part.start : part.stop]:
+            plan.consumers[source].append(place)
+        yield
+
+
+def _place(plan: Plan, place: int, node: CompiledNode, edges: tuple[Edge, ...], sources: tuple[int, ...]) -> None:
     """Note a node, whose sources have been noted."""
-    edges = tuple([(place_of[source], out, into, many) for source, out, into, many in node.edges])
-    sources = tuple(dict.fromkeys([edge[0] for edge in edges])) if len(edges) > 1 else tuple([e[0] for e in edges])
     plan.nodes.append(node)
     plan.position[node.id] = place
     plan.edges.append(edges)
     plan.sources.append(sources)
     plan.consumers.append([])
-    for source in sources:
-        plan.consumers[source].append(place)
     plan.indegrees.append(len(sources))
     if not sources:
         plan.leaves.append(place)
