@@ -9,6 +9,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any
 
+from graphport.server.collecting import IdleCollections
 from graphport.server.connection import EXIT_CLEAN, Connection
 from graphport.server.logs import LogCapture, LogOutlet
 from graphport.server.outbox import Outbox
@@ -87,7 +88,8 @@ async def converse(
     transport.start(connection.received, connection.ended)
     if last_words is not None:
         last_words.say = connection.give_up
-    code = await _over(status)
+    with IdleCollections(loop, lambda: not any(evaluator.runs for evaluator in evaluators)):
+        code = await _over(status)
     logs.finish()
     for evaluator in evaluators:
         await evaluator.close()
