@@ -14,12 +14,13 @@ import zlib
 
 from graphport.codec import pack, unpack
 
-frames = read = credited = 0
+frames = read = credited = written = 0
 cancels, closes, opens, credits, grants = [], [], [], [], []
 waiting = []  # (demand, node, list, how many) of demands that wait for a list to grow
 silent = {}
 counting = {}  # demand -> [node, next chunk, how many, how many may be sent]
 uploads = {}  # transfer -> bytes so far
+paced = iter(())  # frames that go as they are read
 paused = []  # frames that are kept until a demand "resume"
 PART = 262_144
 deaf = set()  # sessions whose `close` is answered only when a demand of `answer_closes` says so
@@ -27,6 +28,8 @@ unanswered = []
 
 
 def write(payload):
+    global written
+    written += len(payload)
     data = struct.pack(">I", len(payload)) + payload
     while data:
         data = data[os.write(4, data) :]
@@ -34,6 +37,14 @@ def write(payload):
 
 def say(*message):
     write(pack(list(message)))
+
+
+def go_on_paced():
+    while written - (credits[-1][1] if credits else 0) < 2_097_152:
+        frame = next(paced, None)
+        if frame is None:
+            break
+        write(frame)
 
 
 def parts(transfer, packed, piece=PART):
@@ -62,6 +73,7 @@ def complete(demand, node, outputs):
 
 def in_parts(demand, node, kind, rest):
     """Messages in parts, whole or broken."""
+    global paced
     big = "x" * 600_000
     packed = whole(demand, node, {"data": big})
     frames = parts(demand, packed)
@@ -90,7 +102,9 @@ def in_parts(demand, node, kind, rest):
     elif kind == "long_part":
         frames = parts(demand, packed, PART + 1)
     elif kind == "too_large":
-        frames = (pack(["part", demand, n, False, b"\0" * PART]) for n in range(1_025))
+        paced = (pack(["part", demand, n, False, b"\0" * PART]) for n in range(1_025))
+        frames = []
+        go_on_paced()
     elif kind == "too_many":
         frames = [pack(["part", d, 0, False, b"\x95"]) for d in silent]
     elif kind == "forbidden":
@@ -285,6 +299,7 @@ def handle(message):
         query(*message[1:])
     elif name == "credit":
         credits.append(message[1:])
+        go_on_paced()
     elif name == "ping":
         say("credit", frames, read)
         say("pong", message[1])
