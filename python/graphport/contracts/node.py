@@ -6,15 +6,18 @@ Must not run nodes. Made by `graph.authoring`, read by validation, compilation, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 Effect = Literal["pure", "seeded", "volatile", "effect"]
 Execution = Literal["inline", "async", "thread"]
+
+# Every node has this output beside those it declares: what it gives there when it fails, if an edge leads from it.
+ERROR_PORT: Final = "[error]"
 
 
 class PortSpec(BaseModel):
@@ -88,6 +91,13 @@ class NodeSpec(BaseModel):
     gate: bool = False
     content_digest: bool = False
     timeout_ms: int | None = Field(default=None, gt=0)
+
+    @field_validator("outputs")
+    @classmethod
+    def _error_port_is_taken(cls, outputs: tuple[PortSpec, ...]) -> tuple[PortSpec, ...]:
+        if any(port.name == ERROR_PORT for port in outputs):
+            raise ValueError(f"every node has the output {ERROR_PORT!r}; no node declares it")
+        return outputs
 
     def input(self, name: str) -> PortSpec | None:
         """The input port of that name, or None."""

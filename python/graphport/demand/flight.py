@@ -230,8 +230,10 @@ class Flight:
             return
         self._end()
         waiters, self.waiters = self.waiters, []
-        for run, _ in waiters:
-            run.fail(error)
+        for run, place in waiters:
+            if self in run.flights:
+                run.flights.remove(self)
+            run.failed(place, error)
 
     def _time_out(self) -> None:
         limit_ms = self.node.type.spec.timeout_ms

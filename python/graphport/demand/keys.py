@@ -87,7 +87,7 @@ def _add_sources(
     for source, _, _, _ in edges:
         giver = plan.nodes[source]
         key = keys[source]
-        if key is None or giver.gate or giver.content_digest:
+        if key is None or giver.branches or giver.content_digest:
             known = False
         else:
             parts.append(key)

@@ -10,8 +10,9 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+from graphport.contracts.node import ERROR_PORT
 from graphport.demand import keys as node_keys
-from graphport.graph.digest import DEAD
+from graphport.graph.digest import DEAD, digest
 from graphport.graph.plan import SLICE, WIDE, slices
 
 if TYPE_CHECKING:
@@ -214,6 +215,9 @@ class Needs:
             key = run.keys[source]
             if key is None or port not in outputs:
                 parts.append(DEAD)
+            elif port == ERROR_PORT:
+                # An error does not hang on the key: the same node may fail in another way next time.
+                parts.append(digest(outputs[port]) or node_keys.unique_key())
             elif run.plan.nodes[source].content_digest:
                 parts.append(self._memo.digest_of(key, port, outputs) or key)
             else:

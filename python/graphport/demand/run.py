@@ -10,8 +10,10 @@ import logging
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
+from graphport.contracts.node import ERROR_PORT
 from graphport.core.errors import DemandStopped, GraphportError, InternalError, NodeError
 from graphport.demand.context import LoopContext
+from graphport.demand.error_edges import as_value, goes_over_edge
 from graphport.demand.flight import Flight, Suspended
 from graphport.demand.needs import SKIPPED
 from graphport.demand.outputs import checked, failure
@@ -136,7 +138,8 @@ class Run(Preparing):
                 _log.exception("a demand could not be prepared")
                 self.fail(InternalError(f"the demand could not be prepared: {type(raised).__name__}"))
             else:
-                self.fail(failure(self._context.node, raised))
+                node = self._context.node
+                self.failed(self.plan.position[node.id], failure(node, raised))
         finally:
             self._memo.put_many(kept)
         return None
@@ -297,6 +300,21 @@ class Run(Preparing):
         self._advance(place, outputs)
         if self.can_go_on:
             self._evaluator.make_ready(self)
+
+    def failed(self, place: int, error: GraphportError) -> None:
+        """A node has failed: the demand fails, or the error goes on over the node's error edges."""
+        if self.closed:
+            return
+        if not self.plan.nodes[place].routes_error or not goes_over_edge(error) or self._is_target(place):
+            self.fail(error)
+            return
+        self._advance(place, {ERROR_PORT: as_value(error)})
+        if self.can_go_on:
+            self._evaluator.make_ready(self)
+
+    def _is_target(self, place: int) -> bool:
+        targets = self.plan.targets
+        return place in targets if targets is not None else place == len(self.results) - 1
 
     def _advance(self, place: int, outputs: Outputs, *, known: bool = False) -> None:
         """Note a result; answer if it is the target's, else see what can go now."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from graphport.contracts.node import ERROR_PORT
 from graphport.core.errors import GraphportError
 from graphport.demand.needs import SKIPPED
 from graphport.demand.outputs import failure
@@ -109,6 +110,9 @@ class Telling:
         """Tell of a node that is done, or was found `known`. Only if the demand wants events."""
         if known:
             self.tell_found((place,))
+        elif ERROR_PORT in self.results[place]:  # type: ignore[operator]
+            event = {"event": "failed", "code": self.results[place][ERROR_PORT]["code"]}  # type: ignore[index]
+            self.sink.event(self.demand, self.plan.nodes[place].id, event)
         elif place < self.plan.size:
             took_us = int((perf_counter() - self._began[place]) * 1e6)  # type: ignore[index]
             event = {"event": "completed", "us": took_us}

@@ -12,7 +12,7 @@ from sys import intern
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
-from graphport.contracts.node import NodeSpec, NodeType
+from graphport.contracts.node import ERROR_PORT, NodeSpec, NodeType
 from graphport.graph.digest import digest, xxh3
 from graphport.graph.model import static_input
 from graphport.graph.plan import made, planning
@@ -62,6 +62,8 @@ class CompiledNode:
         required: names of required ports that neither `base` nor an edge fills; demands must.
         stats: shared by all nodes of the type in one engine.
         static_digest: covers type, version, code, `base` without the ports that edges fill, and how edges attach.
+        routes_error: an edge leads from its error port, so that its failure goes there and ends no demand.
+        branches: some of its outputs may turn out dead: a gate, or one that routes its error.
         given: makes of a value that others hold too what this node may have: itself, or a copy.
         needs_seed: `seeded`, and nothing in the graph gives a seed.
         streams: the output ports that may be streamed.
@@ -69,6 +71,7 @@ class CompiledNode:
 
     __slots__ = (
         "base",
+        "branches",
         "cacheable",
         "content_digest",
         "edges",
@@ -81,6 +84,7 @@ class CompiledNode:
         "needs_seed",
         "output_names",
         "required",
+        "routes_error",
         "static_digest",
         "stats",
         "streams",
@@ -96,7 +100,8 @@ class CompiledNode:
         self.handler: Callable[[dict[str, Any], Any], Any] = node_type.handler
         self.execution = _EXECUTION[spec.execution]
         self.given: Callable[[Any], Any] = _same if node_type.trusted else own_copy
-        self.gate = spec.gate
+        self.gate = self.branches = spec.gate
+        self.routes_error = False
         self.cacheable = spec.effect in ("pure", "seeded")
         self.content_digest = spec.content_digest and self.cacheable
         self.streams = frozenset(port.name for port in spec.outputs if port.stream)
@@ -160,6 +165,8 @@ class CompiledGraph:
             # Names of ports are compared for every value that passes: fastest if equal ones are the same object.
             incoming[target].append((source, intern(edge.source_handle), intern(edge.target_handle), collects))
             read[source] = 1
+            if edge.source_handle == ERROR_PORT:
+                self.nodes[source].routes_error = self.nodes[source].branches = True
         digests = _DigestParts()
         for compiled, model, edges in zip(self.nodes, graph.nodes, incoming, strict=True):
             _fill(compiled, model.data, graph.settings, edges, digests)

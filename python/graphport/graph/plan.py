@@ -174,7 +174,7 @@ def _place(plan: Plan, place: int, node: CompiledNode, edges: tuple[Edge, ...], 
     plan.indegrees.append(len(sources))
     if not sources:
         plan.leaves.append(place)
-    plan.lazy = plan.lazy or node.gate or node.content_digest
+    plan.lazy = plan.lazy or node.branches or node.content_digest
     plan.volatile = plan.volatile or not node.cacheable
     if node.needs_seed:
         plan.seeded.append(place)
@@ -191,7 +191,7 @@ def _place(plan: Plan, place: int, node: CompiledNode, edges: tuple[Edge, ...], 
 def _gated(plan: Plan, place: int, in_doubt: bytearray) -> tuple[int, ...] | None:
     """The sources behind which a gate stands. A merge of live and dead edges is not itself in doubt."""
     own = plan.edges[place]
-    doubtful = [edge for edge in own if in_doubt[edge[0]] or plan.nodes[edge[0]].gate]
+    doubtful = [edge for edge in own if in_doubt[edge[0]] or plan.nodes[edge[0]].branches]
     if not doubtful:
         return None
     if len(doubtful) == len(own) or not all(edge[3] for edge in doubtful):

@@ -22,7 +22,8 @@ _ALSO_TAKES: Final[dict[str, frozenset[str]]] = {
     "prompt": frozenset({"string", "masked_prompt"}),
     "string": frozenset({"prompt", "json", "number", "integer", "boolean"}),
     "number": frozenset({"integer"}),
-    "json": frozenset({"string", "number", "integer", "boolean", "list", "map"}),
+    "json": frozenset({"string", "number", "integer", "boolean", "list", "map", "error"}),
+    "map": frozenset({"error"}),
     "stream": frozenset({"audio_stream"}),
     "audio_stream": frozenset({"stream"}),
 }
@@ -37,6 +38,7 @@ _CHECKED: Final[dict[str, tuple[frozenset[type], str]]] = {
     "json": (frozenset({str, int, float, bool, list, dict}), "a JSON value"),
     "list": (frozenset({list, tuple}), "a list"),
     "map": (frozenset({dict}), "a map"),
+    "error": (frozenset({dict}), "an error as a map"),
     "bytes": (frozenset({bytes, bytearray, memoryview}), "bytes"),
     "vector": (frozenset({list, tuple}), "a list of numbers"),
 }
@@ -64,6 +66,7 @@ SHAPES: Final[dict[str, str]] = {
     "bytes": "Bytes.",
     "component": "A component of the host's user interface: a path or name, or a map that describes it.",
     "embedding": "A list of numbers that stands for a text.",
+    "error": '`{"code", "message", "node_id", "exception"}`: why a node failed; `exception` only if it raised one.',
     "image": "An image: encoded bytes (PNG, JPEG …), their base64 text, an address, or a map that describes it.",
     "integer": "A whole number; not a boolean.",
     "json": "What JSON can say: a text, a number, a boolean, a list or a map.",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
+from graphport.contracts.node import ERROR_PORT, PortSpec
 from graphport.graph.cycles import find_cycles
 from graphport.graph.model import Fault, invalid_graph, static_input
 from graphport.graph.port_types import check_value, fits
@@ -19,7 +20,7 @@ from graphport.graph.read import Reading, read_graph
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from graphport.contracts.node import NodeSpec, PortSpec
+    from graphport.contracts.node import NodeSpec
     from graphport.graph.catalogue import Catalogue
     from graphport.graph.model import Edge, Graph, Node
 
@@ -30,6 +31,7 @@ _CYCLE_NAMES_MOST: Final = 100
 # How like an input's name a word in `data` must be to be taken for a slip; apps keep words of their own there.
 _SLIP_LIKENESS: Final = 0.8
 _SLIPS_TOLD_MOST: Final = 20
+_ERROR: Final = PortSpec(name=ERROR_PORT, type="error")
 
 _log = logging.getLogger("graphport.graph")
 
@@ -163,6 +165,8 @@ class _Inspection:
         else:
             existing, name = ports.inputs, edge.target_handle
         port = existing.get(name)
+        if port is None and kind == "output" and name == ERROR_PORT:
+            return _ERROR
         if port is None:
             have = f"It has {', '.join(existing)}." if existing else "It has none."
             nearest = get_close_matches(name, existing, n=1)

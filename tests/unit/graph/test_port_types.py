@@ -27,6 +27,8 @@ FITTING = {
     ("boolean", "json"),
     ("list", "json"),
     ("map", "json"),
+    ("error", "json"),
+    ("error", "map"),
     ("stream", "audio_stream"),
     ("audio_stream", "stream"),
 }
