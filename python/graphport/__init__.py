@@ -1,6 +1,6 @@
 """Graphport: workflow graphs in Python, run for Elixir and Phoenix apps.
 
-What a node's author needs is here; everything else is internal and may change.
+What the authors of nodes and graphs need is here; everything else is internal and may change.
 
     from graphport import node
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from graphport.app.graph_builder import GraphBuilder
     from graphport.contracts.node import NodeSpec, PortSpec
     from graphport.contracts.run_context import RunContext, ThreadRunContext
     from graphport.core.errors import GraphportError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from graphport.graph.authoring import node
 
 __all__ = [
+    "GraphBuilder",
     "GraphportError",
     "NodeSpec",
     "PortSpec",
@@ -31,6 +33,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "GraphBuilder": "graphport.app.graph_builder",
     "GraphportError": "graphport.core.errors",
     "NodeSpec": "graphport.contracts.node",
     "PortSpec": "graphport.contracts.node",

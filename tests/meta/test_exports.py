@@ -8,6 +8,7 @@ import pytest
 
 EXPORTS = {
     "graphport": [
+        "GraphBuilder",
         "GraphportError",
         "NodeSpec",
         "PortSpec",

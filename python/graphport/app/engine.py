@@ -67,11 +67,16 @@ def run_port(node_modules: Sequence[str], *, stdio: bool) -> int:
 
 
 class Composition:
-    """An evaluator's parts, made when they are first asked for and stopped at the end."""
+    """An evaluator's parts, made when they are first asked for and stopped at the end.
 
-    def __init__(self, node_modules: Sequence[str]) -> None:
+    Args:
+        node_modules: modules of the user's node types.
+        catalogue: the node types, if they have been loaded already.
+    """
+
+    def __init__(self, node_modules: Sequence[str], catalogue: Catalogue | None = None) -> None:
         self._node_modules = node_modules
-        self._catalogue: Catalogue | None = None
+        self._catalogue = catalogue
         self._gateway: ChosenGateway | None = None
         self._backend: str | None = None
 

@@ -63,6 +63,9 @@ class Progress:
 Show = Callable[[Chunk | Progress], None]
 """Takes what happens. Called on the loop's thread; an `OSError` it raises cancels the demand and is raised again."""
 
+Watch = Callable[[str, dict[str, Any]], None]
+"""Takes each event of a node: its id, and the event as it goes over the wire. On the loop's thread; must not raise."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalDemand:
@@ -140,7 +143,9 @@ class LocalGraph:
         return frozenset(found)
 
 
-def run_demand(composition: Composition, graph: LocalGraph, asked: LocalDemand, show: Show) -> Ending:
+def run_demand(
+    composition: Composition, graph: LocalGraph, asked: LocalDemand, show: Show, watch: Watch | None = None
+) -> Ending:
     """Demand a node and wait for the answer.
 
     Ctrl-C cancels the demand, which is then answered `cancelled`; a second one ends the process at once.
@@ -148,14 +153,16 @@ def run_demand(composition: Composition, graph: LocalGraph, asked: LocalDemand, 
     # Not `asyncio.Runner`, which would wait for nodes that do not let themselves be cancelled.
     loop = new_loop()
     try:
-        return loop.run_until_complete(_run(composition, graph, asked, show))
+        return loop.run_until_complete(_run(composition, graph, asked, show, watch))
     finally:
         loop.close()
 
 
-async def _run(composition: Composition, graph: LocalGraph, asked: LocalDemand, show: Show) -> Ending:
+async def _run(
+    composition: Composition, graph: LocalGraph, asked: LocalDemand, show: Show, watch: Watch | None
+) -> Ending:
     loop = asyncio.get_running_loop()
-    sink = _CallbackSink(loop.create_future(), show)
+    sink = _CallbackSink(loop.create_future(), show, watch)
     evaluator = composition.start(sink, {})
     # Seeds are drawn from the session's number: the same for every run, so that a run can be repeated.
     session = 1 + secrets.randbits(31) if asked.fresh else 1
@@ -219,11 +226,12 @@ def _interrupts(cancel: Callable[[], object]) -> Iterator[None]:
 class _CallbackSink(PlainAnswers):
     """Gives chunks to a callback and the last message to a future, and adds up the events."""
 
-    def __init__(self, ending: asyncio.Future[Ending], show: Show) -> None:
+    def __init__(self, ending: asyncio.Future[Ending], show: Show, watch: Watch | None) -> None:
         self.ending = ending
         self.broken: OSError | None = None
         self.cancel: Callable[[], None] = lambda: None
         self._show = show
+        self._watch = watch
         self._settled = self._total = 0
         self._running: dict[str, str] = {}
 
@@ -235,6 +243,8 @@ class _CallbackSink(PlainAnswers):
 
     def event(self, demand: int, node: str, event: dict[str, Any]) -> None:
         kind = event["event"]
+        if self._watch is not None:
+            self._watch(node, event)
         if kind == "planned":
             self._total = event["nodes"]
         elif kind == "started":

@@ -1,10 +1,11 @@
-"""Reads a graph from plain data: our own shape, and those that React Flow and Pantograph save.
+"""Reads a graph from plain data: our own shape, and those that React Flow, Pantograph and Workglow save.
 
 A wrong shape becomes a fault with a sentence; nothing here raises because of its input. What the graph means
 (types, ports, cycles) is judged by `validate`, whose `load_graph` calls this.
 
 What is read besides our own shape:
 - `{"graph": {...}}` around the graph;
+- Workglow's tasks with dataflows or dependencies (`workglow`), and Pantograph's groups (`groups`);
 - `sourceHandle` and `targetHandle` for `source_handle` and `target_handle`;
 - a node's type from, in this order, `node_type`, `nodeType`, `data.node_type`, `data.nodeType`, `type`; that
   comes last because React Flow keeps the name of a drawing component there;
@@ -18,8 +19,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from graphport.graph.groups import has_groups, opened
 from graphport.graph.model import Edge, Fault, Graph, Node
 from graphport.graph.port_types import shown
+from graphport.graph.workglow import is_workglow, own_shape
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
@@ -62,8 +65,13 @@ def read_graph(raw: Any, known: Container[str] = ()) -> Reading:
         known: names of node types; a node without a type whose id is such a name is of that type.
     """
     reading = Reading()
-    if isinstance(raw, dict) and "nodes" not in raw and isinstance(raw.get("graph"), dict):
+    if isinstance(raw, dict) and raw.keys().isdisjoint(("nodes", "tasks")) and isinstance(raw.get("graph"), dict):
         raw = raw["graph"]
+    if is_workglow(raw):
+        raw, reading.faults = own_shape(raw)
+        reading.broken_edges = bool(reading.faults)
+    if has_groups(raw):
+        raw = opened(raw)
     if not isinstance(raw, dict):
         _wrong(reading, f"A graph is a map with `nodes` and `edges`, got {shown(raw)}.")
         return reading
