@@ -353,3 +353,16 @@ def test_many_nodes_are_built_in_linear_time() -> None:
     assert len(built) == 5_001
     assert len(built.graph().edges) == 5_000
     assert repr(built) == "<Builder: 5001 nodes, 5000 edges>"
+
+
+def test_an_error_edge_can_be_connected() -> None:
+    built = (
+        builder(auto_connect=False)
+        .text_input("a", text="x")
+        .component_preview("b")
+        .connect("a", "[error]", "b", "props")
+    )
+
+    (edge,) = built.graph().edges
+
+    assert edge.source_handle == "[error]"
