@@ -243,7 +243,6 @@ class Evaluator:
 
     def advance(self) -> None:
         """Carry on ready runs for at most `TURN_S`; plan another turn if that was not enough."""
-        self._turn_planned = False
         until = perf_counter() + TURN_S
         while (run := self._ready.take()) is not None:
             run.step(until, in_task=False)
@@ -260,7 +259,12 @@ class Evaluator:
     def _plan_turn(self) -> None:
         if not self._turn_planned:
             self._turn_planned = True
-            self.loop.call_soon(self.advance)
+            self.loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        # Here and not in `advance`, which others call as well: each time would leave one planned turn more.
+        self._turn_planned = False
+        self.advance()
 
     def _carry_in_task(self) -> None:
         task = self.loop.create_task(self._carry())

@@ -78,6 +78,35 @@ async def test_a_demand_of_a_large_graph_is_prepared_while_others_are_answered(i
         assert b.evaluator.runs == {}
 
 
+async def test_what_comes_meanwhile_makes_no_turns_beside_the_one_that_is_planned() -> None:
+    calls = Calls()
+    async with bench(calls.source(), calls.total()) as b:
+        b.open(fan(100_000))
+        demand = b.start("end")
+        turns_of_loop = 0
+
+        def count() -> None:
+            nonlocal turns_of_loop
+            turns_of_loop += 1
+            b.evaluator.loop.call_soon(count)
+
+        count()
+        steps: list[int] = []
+        advance = b.evaluator.advance
+
+        def noted() -> None:
+            steps.append(turns_of_loop)
+            advance()
+
+        b.evaluator.advance = noted  # type: ignore[method-assign]
+        for _ in range(20):
+            b.evaluator.advance()  # as the pipe does with each message
+            await turns(1)
+
+        assert max(map(steps.count, set(steps))) <= 2, "the pipe's own, and the one that is planned"
+        b.evaluator.cancel(demand)
+
+
 async def test_a_cancel_in_the_midst_of_100000_inline_nodes_is_taken() -> None:
     calls = Calls()
     async with bench(calls.source(), calls.total()) as b:
