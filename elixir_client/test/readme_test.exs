@@ -15,7 +15,7 @@ defmodule Graphport.ReadmeTest do
 
   test "the README has the blocks that are run here" do
     assert length(blocks("elixir")) == 6
-    assert length(blocks("python")) == 1
+    assert length(blocks("python")) == 2
   end
 
   # The block starts an instance with no options, so Python must be found as the README says it is.
@@ -97,7 +97,7 @@ defmodule Graphport.ReadmeTest do
 
   @tag :tmp_dir
   test "nodes of one's own work as shown", %{tmp_dir: folder, name: name} do
-    [source] = blocks("python")
+    [source, _builder] = blocks("python")
     [_first, child, stream | _more] = blocks("elixir")
     File.write!(Path.join(folder, "my_app_nodes.py"), source)
     {{Graphport, options}, _bindings} = Code.eval_string(child)

@@ -5,27 +5,19 @@ What `from graphport import GraphBuilder` gives. Building is all in `graph.build
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Self
 
 from graphport.app.engine import Composition, load_catalogue
 from graphport.core.errors import LookupFailed
 from graphport.graph.authoring import node_type_of
 from graphport.graph.builder import Builder
-from graphport.graph.draw import Timing
+from graphport.graph.draw import Timing, note_event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from graphport.app.local_run import Chunk, Progress
-
-# What an event says of its node, as a drawing shows it.
-_STATE_OF: Final = {
-    "started": "running",
-    "completed": "completed",
-    "cached": "cached",
-    "skipped": "skipped",
-    "failed": "failed",
-}
+    from graphport.graph.catalogue import Catalogue
 
 
 class GraphBuilder(Builder):
@@ -39,9 +31,6 @@ class GraphBuilder(Builder):
         nodes: modules with node types, by name, or functions with the decorator `node`.
         auto_connect: connect each new node to the one before it.
 
-    Attributes:
-        timings: node id → what the last run made of it, for `to_mermaid` and `to_dot`.
-
     Raises:
         LookupFailed: `invalid_nodes` if a module cannot be imported or declares no node, `duplicate_id` if two types
             share a name.
@@ -54,9 +43,24 @@ class GraphBuilder(Builder):
             if not isinstance(one, str):
                 catalogue.register(node_type_of(one))
         modules = dict.fromkeys(one if isinstance(one, str) else one.__module__ for one in nodes)
-        super().__init__(catalogue, auto_connect=auto_connect, node_modules=tuple(modules))
-        self.timings: dict[str, Timing] = {}
+        self._begin(catalogue, tuple(modules), auto_connect=auto_connect)
+
+    @classmethod
+    def of(cls, catalogue: Catalogue, node_modules: Sequence[str] = ()) -> Self:
+        """A builder of node types that are loaded already, and the modules they came from."""
+        builder = cls.__new__(cls)
+        builder._begin(catalogue, node_modules, auto_connect=True)
+        return builder
+
+    def _begin(self, catalogue: Catalogue, node_modules: Sequence[str], *, auto_connect: bool) -> None:
+        super().__init__(catalogue, auto_connect=auto_connect, node_modules=node_modules)
+        self._timings: dict[str, Timing] = {}
         self._heard: Exception | None = None
+
+    @property
+    def timings(self) -> dict[str, Timing]:
+        """Node id → what the last run made of it, for `to_mermaid` and `to_dot`."""
+        return self._timings
 
     def run(
         self,
@@ -90,7 +94,7 @@ class GraphBuilder(Builder):
             deadline_ms=None if timeout_s is None else max(1, round(timeout_s * 1000)),
             fresh=fresh,
         )
-        self.timings, self._heard = {}, None
+        self._timings, self._heard = {}, None
         self._tell("start", asked.node)
         composition = Composition((), self._catalogue)
         ending = run_demand(composition, local, asked, self._show, self._watch)
@@ -119,9 +123,7 @@ class GraphBuilder(Builder):
             self._told("chunk", event.node, (event.port, event.value))
 
     def _watch(self, node: str, event: dict[str, Any]) -> None:
-        state = _STATE_OF.get(event["event"])
-        if state is not None:
-            self.timings[node] = Timing(state, event.get("us"))
+        note_event(self._timings, node, event)
         self._told("node", node or None, event)
 
     def _told(self, kind: str, node: str | None, value: Any) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-NEEDS_EXTRA: Final = ("run", "check", "nodes", "doctor")
+NEEDS_EXTRA: Final = ("run", "check", "convert", "nodes", "doctor")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="graphport",
         description="Runs workflow graphs for Elixir and Phoenix apps.",
-        epilog="More commands, with pip install 'graphport[cli]': run, check, nodes, doctor.",
+        epilog="More commands, with pip install 'graphport[cli]': run, check, convert, nodes, doctor.",
     )
     parser.add_argument("--version", action="version", version=f"graphport {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

@@ -106,6 +106,10 @@ def run_command(
     no_stream: Annotated[bool, typer.Option("--no-stream", help="Show no text before the answer is complete.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="An object per line: chunks, then the answer.")] = False,
     traceback: Annotated[bool, typer.Option("--traceback", help="Show where in Python a node failed.")] = False,
+    draw: Annotated[
+        str | None,
+        typer.Option("--draw", metavar="FILE", help="Draw the run: Mermaid into a .mmd file, DOT into a .dot file."),
+    ] = None,
 ) -> None:
     """Demand a node of a graph and show the answer, streamed text as it is made.
 
@@ -123,6 +127,7 @@ def run_command(
         stream=not no_stream,
         as_json=as_json,
         traceback=traceback,
+        draw=draw,
     )
     _finish(lambda: run(options))
 
@@ -131,11 +136,35 @@ def run_command(
 def check_command(graph: Graph, nodes: Nodes = None, as_json: Json = False) -> None:
     """Say everything that is wrong with a graph, and where.
 
-    Reads graphs as Graphport, React Flow and Pantograph save them.
+    Reads graphs as Graphport, React Flow, Pantograph and Workglow save them.
     """
     from graphport.cli.check import check
 
     _finish(lambda: check(graph, nodes or (), as_json=as_json))
+
+
+@app.command("convert", epilog=_STATUS_CHECK)
+def convert_command(
+    graph: Graph,
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="FORM",
+            help="json (Graphport's own), workglow-json, dependency-json, python, mermaid or dot.",
+        ),
+    ],
+    nodes: Nodes = None,
+    as_json: Json = False,
+) -> None:
+    """Write a graph in another form: as JSON of several kinds, as a program, or as a drawing.
+
+    Reads graphs as Graphport, React Flow, Pantograph and Workglow save them. What the nodes mean is not judged: see
+    `check`.
+    """
+    from graphport.cli.convert import convert
+
+    _finish(lambda: convert(graph, to, nodes or (), as_json=as_json))
 
 
 @app.command("nodes", epilog=_STATUS)

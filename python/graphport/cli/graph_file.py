@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,\n]|[^\s{}\[\]:,"]+', re.DOTALL)
-_LISTS: Final = ("nodes", "edges")
-# For each end of an edge: how our shape and React Flow's name its port.
-_ENDS: Final = (("source", "source_handle", "sourceHandle"), ("target", "target_handle", "targetHandle"))
+# What nodes and edges are called in our shape, and in Workglow's.
+_LISTS: Final = (("nodes", "tasks"), ("edges", "dataflows"))
+# For each end of an edge: how our shape, React Flow's and Workglow's name its node and its port.
+_ENDS: Final = tuple(
+    ((end, f"{end}TaskId"), (f"{end}_handle", f"{end}Handle", f"{end}TaskPortId")) for end in ("source", "target")
+)
 _FAULTS_OF_EDGES: Final = frozenset({"dangling_edge", "duplicate_edge", "incompatible_ports"})
 
 
@@ -127,19 +130,24 @@ class _Places:
     def __init__(self, file: GraphFile) -> None:
         self._nodes: dict[str, list[int]] = {}
         self._edges: dict[tuple[str, str | None], list[int]] = {}
-        raw, prefix = file.raw, ()
-        if isinstance(raw, dict) and "nodes" not in raw and isinstance(raw.get("graph"), dict):
-            raw, prefix = raw["graph"], ("graph",)  # type: ignore[assignment]
-        if not isinstance(raw, dict):
+        raw: Any = file.raw
+        prefix: tuple[str, ...] = ()
+        if isinstance(raw, dict) and raw.keys().isdisjoint(_LISTS[0]) and isinstance(raw.get("graph"), dict):
+            raw, prefix = raw["graph"], ("graph",)
+        # A list alone is one of nodes.
+        paths: list[tuple[str, ...]] = [(), ("edges",)]
+        if isinstance(raw, dict):
+            paths = [(*prefix, next((name for name in names if name in raw), names[0])) for names in _LISTS]
+        elif not isinstance(raw, list):
             return
-        lines = _lines_of_items(file.text, {(*prefix, name) for name in _LISTS})
-        for index, node in _items(raw, "nodes"):
+        lines = _lines_of_items(file.text, set(paths))
+        for index, node in _items(raw, paths[0]):
             if isinstance(node.get("id"), str):
-                self._nodes.setdefault(node["id"], []).append(lines[(*prefix, "nodes"), index])
-        for index, edge in _items(raw, "edges"):
-            line = lines[(*prefix, "edges"), index]
-            for end, ours, theirs in _ENDS:
-                node_id, port = edge.get(end), edge.get(ours) or edge.get(theirs)
+                self._nodes.setdefault(node["id"], []).append(lines[paths[0], index])
+        for index, edge in _items(raw, paths[1]):
+            line = lines[paths[1], index]
+            for nodes, ports in _ENDS:
+                node_id, port = (next((edge[key] for key in keys if edge.get(key)), None) for keys in (nodes, ports))
                 if isinstance(node_id, str):
                     self._edges.setdefault((node_id, None), []).append(line)
                     if isinstance(port, str):
@@ -156,8 +164,8 @@ class _Places:
         return tuple(dict.fromkeys(first or second))
 
 
-def _items(raw: Mapping[str, Any], name: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    found = raw.get(name)
+def _items(raw: Any, path: tuple[str, ...]) -> Iterator[tuple[int, dict[str, Any]]]:
+    found = raw.get(path[-1]) if path and isinstance(raw, dict) else None if path else raw
     for index, item in enumerate(found if isinstance(found, list) else ()):
         if isinstance(item, dict):
             yield index, item

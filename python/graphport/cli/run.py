@@ -14,6 +14,7 @@ from graphport.cli.graph_file import GraphFile, locate, read_graph_file
 from graphport.cli.inputs import read_inputs, unknown_node
 from graphport.cli.output import FAILED, OK, Misuse, own_output
 from graphport.cli.run_display import JsonLines, Text
+from graphport.cli.run_drawing import RunDrawing
 from graphport.cli.user_nodes import catalogue_of
 from graphport.core.errors import GraphInvalid
 
@@ -37,6 +38,7 @@ class RunOptions:
         stream: show text as it is made.
         as_json: answer in JSON.
         traceback: show where in Python a node failed.
+        draw: a file for a drawing of the run, or None.
     """
 
     path: str
@@ -48,6 +50,7 @@ class RunOptions:
     stream: bool = True
     as_json: bool = False
     traceback: bool = False
+    draw: str | None = None
 
 
 def run(options: RunOptions) -> int:
@@ -66,6 +69,7 @@ def run(options: RunOptions) -> int:
 
 
 def _run(options: RunOptions, out: TextIO) -> int:
+    drawing = None if options.draw is None else RunDrawing(options.draw)
     composition = Composition(options.node_modules)
     catalogue = catalogue_of(composition)
     file: GraphFile | None = None
@@ -84,10 +88,12 @@ def _run(options: RunOptions, out: TextIO) -> int:
         voices = graph.voices(asked.node) if options.stream else frozenset()
         display = Text(out, graph.spec(asked.node), voices, traceback=options.traceback)
     try:
-        ending = run_demand(composition, graph, asked, display.show)
+        ending = run_demand(composition, graph, asked, display.show, None if drawing is None else drawing.note)
         display.end(ending)
     finally:
         display.close()
+    if drawing is not None:
+        drawing.write(file.raw, catalogue)
     if ending.error is None:
         return OK
     return INTERRUPTED_STATUS if ending.error.code == "cancelled" else FAILED

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -41,6 +41,17 @@ class Timing:
 
     state: str
     us: int | None = None
+
+
+# The names of events that say what became of a node, and the state each leaves it in.
+_STATE_OF: Final = {state: state for state in STATES} | {"started": "running"}
+
+
+def note_event(timings: dict[str, Timing], node_id: str, event: Mapping[str, Any]) -> None:
+    """Note in the timings what an event of a run, as `node_event` carries it, says of its node; most say nothing."""
+    state = _STATE_OF.get(event["event"])
+    if state is not None and node_id:
+        timings[node_id] = Timing(state, event.get("us"))
 
 
 def to_mermaid(graph: Graph, timings: Mapping[str, Timing] | None = None) -> str:
