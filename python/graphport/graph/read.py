@@ -34,6 +34,7 @@ _Item = TypeVar("_Item", Node, Edge)
 _TYPE_KEYS_IN_ORDER: Final = ("node_type", "nodeType")
 _TYPE_KEYS: Final = frozenset(_TYPE_KEYS_IN_ORDER)
 _HANDLES: Final = (("source_handle", "sourceHandle"), ("target_handle", "targetHandle"))
+_AT_ONCE: Final = 512
 _NODES: Final = TypeAdapter(list[Node])
 _EDGES: Final = TypeAdapter(list[Edge])
 
@@ -189,13 +190,22 @@ def _word(item: Any, key: str) -> str | None:
 
 
 def _read_all(adapter: TypeAdapter[list[_Item]], fields: list[Any]) -> tuple[list[_Item], list[tuple[int, str]]]:
-    """Check all at once, which is fast. Returns the sound ones, and what is wrong with the others."""
-    try:
-        return adapter.validate_python(fields), []
-    except ValidationError as error:
-        problems = [_problem(detail) for detail in error.errors(include_url=False, include_context=False)]
-    wrong = {index for index, _ in problems}
-    sound = adapter.validate_python([item for index, item in enumerate(fields) if index not in wrong])
+    """Check many at once, which is fast, but not so many that threads beside this one must wait for long.
+
+    Returns:
+        The sound ones, and what is wrong with the others, by their index.
+    """
+    sound: list[_Item] = []
+    problems: list[tuple[int, str]] = []
+    for first in range(0, len(fields), _AT_ONCE):
+        some = fields[first : first + _AT_ONCE]
+        try:
+            sound += adapter.validate_python(some)
+        except ValidationError as error:
+            found = [_problem(detail) for detail in error.errors(include_url=False, include_context=False)]
+            wrong = {index for index, _ in found}
+            sound += adapter.validate_python([item for index, item in enumerate(some) if index not in wrong])
+            problems += [(first + index, problem) for index, problem in found]
     return sound, problems
 
 

@@ -59,6 +59,7 @@ class IdleCollections:
             if self._due_since is None:
                 self._due_since = began
             if self._is_idle() or began - self._due_since >= AT_LEAST_S:
+                gc.unfreeze()  # what `loading` put aside
                 gc.collect()
                 self._due_since = None
                 took = perf_counter() - began

@@ -69,6 +69,7 @@ def _load(loop: asyncio.AbstractEventLoop, load: Callable[[], CompiledGraph], do
         _log.exception("a graph could not be loaded")
         loaded = InternalError(f"the graph could not be loaded: {type(error).__name__}; the log says where")
     finally:
+        gc.freeze()  # else the next little collection would look at all of them
         gc.enable()
     with contextlib.suppress(RuntimeError):  # the loop has closed
         loop.call_soon_threadsafe(done, loaded)
