@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from graphport.app.graph_builder import GraphBuilder
+    from graphport.contracts.cache_policy import CachePolicy
     from graphport.contracts.node import NodeSpec, PortSpec
     from graphport.contracts.run_context import RunContext, ThreadRunContext
     from graphport.core.errors import GraphportError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from graphport.graph.authoring import node
 
 __all__ = [
+    "CachePolicy",
     "GraphBuilder",
     "GraphportError",
     "NodeSpec",
@@ -33,6 +35,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "CachePolicy": "graphport.contracts.cache_policy",
     "GraphBuilder": "graphport.app.graph_builder",
     "GraphportError": "graphport.core.errors",
     "NodeSpec": "graphport.contracts.node",

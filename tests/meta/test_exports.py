@@ -8,6 +8,7 @@ import pytest
 
 EXPORTS = {
     "graphport": [
+        "CachePolicy",
         "GraphBuilder",
         "GraphportError",
         "NodeSpec",

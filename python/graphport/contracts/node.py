@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from graphport.contracts.cache_policy import CachePolicy
+
 Effect = Literal["pure", "seeded", "volatile", "effect"]
 Execution = Literal["inline", "async", "thread"]
 
@@ -125,12 +127,14 @@ class NodeType:
         code_digest: identifies the code; changes when the source file that defines the handler changes.
         trusted: the handler never changes values it is given (core nodes); others receive copies of shared
             lists and maps.
+        cache: how results are kept, where the type wants it in a way of its own.
     """
 
     spec: NodeSpec
     handler: Callable[[dict[str, Any], Any], Any]
     code_digest: bytes
     trusted: bool = False
+    cache: CachePolicy | None = None
 
     def __call__(self, inputs: Mapping[str, Any], context: Any = None) -> Any:
         """Call the handler directly, as tests do."""

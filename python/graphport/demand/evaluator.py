@@ -16,26 +16,33 @@ from typing import TYPE_CHECKING, Any
 
 from graphport.core.errors import DemandStopped, GraphportError, LookupFailed, NodeError
 from graphport.demand.flight import Flight
+from graphport.demand.keeping import Keeping
 from graphport.demand.memo import Memo
 from graphport.demand.outputs import failure
 from graphport.demand.ready_queue import TURN_S, ReadyQueue
 from graphport.demand.run import Run, overdue
 from graphport.demand.session import Session
+from graphport.demand.stored import Stored
 from graphport.demand.stuck import StuckWork
 from graphport.demand.threads import NodeThreads
 from graphport.graph.compile import ALL_SINKS, CompiledGraph, TypeStats
+from graphport.graph.digest import BLAKE2B, XXH3
 from graphport.graph.port_types import check_value
 from graphport.graph.validate import load_graph
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from graphport.contracts.cache_store import CacheStore
     from graphport.contracts.sink import DemandSink, Target
     from graphport.graph.catalogue import Catalogue
     from graphport.graph.compile import CompiledNode
     from graphport.graph.plan import Plan
 
 _log = logging.getLogger("graphport.evaluator")
+
+# How long a stopping engine writes results that wait for it: less than it is given to end.
+_FLUSH_S = 0.5
 
 
 class Evaluator:
@@ -47,6 +54,7 @@ class Evaluator:
         services: what nodes get from `ctx.service(name)`.
         memo: the cache; a fresh one of default size if none is given.
         max_threads: threads for nodes that block; None for the default.
+        store: where results are kept beyond this engine; it is closed with the evaluator.
     """
 
     def __init__(
@@ -57,11 +65,16 @@ class Evaluator:
         services: Mapping[str, Any] | None = None,
         memo: Memo | None = None,
         max_threads: int | None = None,
+        store: CacheStore | None = None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.sink = sink
         self.services = {} if services is None else services
         self.memo = Memo() if memo is None else memo
+        # Keys that others share are made so that nobody can make two that are equal.
+        self.hasher = self.memo.hasher = XXH3 if store is None else BLAKE2B
+        self.stored = None if store is None else Stored(store, self.memo, self.loop)
+        self.keeping = Keeping(self.memo, self.stored)
         self.stuck = StuckWork(self.loop, sink.degraded)
         self.threads = NodeThreads(self.loop, self.stuck, max_threads=max_threads)
         self.flights: dict[bytes, Flight] = {}
@@ -93,7 +106,7 @@ class Evaluator:
         Raises:
             GraphInvalid: with every fault found.
         """
-        return CompiledGraph(load_graph(graph, self.catalogue), self.catalogue, stats=self.stats)
+        return CompiledGraph(load_graph(graph, self.catalogue), self.catalogue, stats=self.stats, hasher=self.hasher)
 
     def add(self, session_id: int, graph: CompiledGraph) -> Session:
         """Open a session of a graph that `load` gave.
@@ -336,6 +349,8 @@ class Evaluator:
             task.cancel()
         if carriers:
             await asyncio.wait(carriers, timeout=1.0)
+        if self.stored is not None:
+            await self.stored.close(_FLUSH_S)
 
 
 def _target(graph: CompiledGraph, node: Target) -> int | tuple[int, ...]:

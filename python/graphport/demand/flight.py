@@ -217,7 +217,10 @@ class Flight:
         chunks = self._chunks
         self._end()
         if self.store:
-            self._evaluator.memo.put(self.key, returned, joined(chunks) if chunks else None)
+            chunks = joined(chunks) if chunks else None
+            self._evaluator.memo.put(self.key, returned, chunks)
+            if self.node.policy is not None or self._evaluator.stored is not None:
+                self._evaluator.keeping.kept(self.node, self.key, returned, chunks)
         waiters, self.waiters = self.waiters, []
         for run, place in waiters:
             if self in run.flights:

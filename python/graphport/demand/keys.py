@@ -1,16 +1,17 @@
 """Keys of node executions: two executions with one key give one result.
 
-key = hash(static digest, for each in-edge: key or content digest of what comes in, demand inputs, seed). Keys pass from
-sources to consumers in one sweep over a plan; where they hang on values (behind a gate, or behind a node that asks for
-content digests) they stay unknown until those values are there. Called by `run`.
+key = hash(static digest, for each in-edge: key or content digest of what comes in, demand inputs, seed), by the way of
+hashing that the engine has chosen. Keys pass from sources to consumers in one sweep over a plan; where they hang on
+values (behind a gate, or behind a node that asks for content digests) they stay unknown until those values are there.
+Called by `run`.
 """
 
 from __future__ import annotations
 
 import itertools
+import os
 from typing import TYPE_CHECKING, Any
 
-from graphport.graph.digest import digest, xxh3
 from graphport.graph.plan import WIDE, slices
 
 if TYPE_CHECKING:
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
     from graphport.graph.plan import Edge, Plan
 
 _nonces = itertools.count(1)
+_here = os.urandom(10)
 
 
 def unique_key() -> bytes:
-    """A key that no other execution has."""
-    return b"unique" + next(_nonces).to_bytes(10, "big")
+    """A key that no other execution has, here or in another process."""
+    return _here + next(_nonces).to_bytes(6, "big")
 
 
 def derive(
@@ -61,7 +63,7 @@ def derive(
                     if first:
                         yield
                     known &= _add_sources(plan, place, edges[place][first : first + WIDE], keys, once, parts)
-                keys.append(combined(parts) if known else None)
+                keys.append(combined(plan, parts) if known else None)
                 continue
             keys.append(unique_key())
             if once is not None:
@@ -100,7 +102,7 @@ def _add_sources(
 def _structural(plan: Plan, seeds: dict[int, int]) -> Generator[None, None, list[bytes | None]]:
     """The sweep for plans in which every key is known from the graph alone."""
     keys: list[bytes] = []
-    nodes, all_edges = plan.nodes, plan.edges
+    nodes, all_edges, hash_ = plan.nodes, plan.edges, plan.hasher.hash
     for places in slices(len(nodes)):
         for place in places:
             edges = all_edges[place]
@@ -110,20 +112,20 @@ def _structural(plan: Plan, seeds: dict[int, int]) -> Generator[None, None, list
                     if first:
                         yield
                     parts.extend([keys[edge[0]] for edge in edges[first : first + WIDE]])
-                keys.append(combined(parts))
+                keys.append(combined(plan, parts))
             elif len(edges) == 1:
-                keys.append(xxh3(nodes[place].static_digest + keys[edges[0][0]]))
+                keys.append(hash_(nodes[place].static_digest + keys[edges[0][0]]))
             elif edges:
-                keys.append(xxh3(nodes[place].static_digest + b"".join([keys[edge[0]] for edge in edges])))
+                keys.append(hash_(nodes[place].static_digest + b"".join([keys[edge[0]] for edge in edges])))
             else:
                 keys.append(nodes[place].static_digest)
         yield
     return keys  # type: ignore[return-value]
 
 
-def combined(parts: list[bytes]) -> bytes:
+def combined(plan: Plan, parts: list[bytes]) -> bytes:
     """The key of these parts: the same whichever way a demand came to it."""
-    return parts[0] if len(parts) == 1 else xxh3(b"".join(parts))
+    return parts[0] if len(parts) == 1 else plan.hasher.hash(b"".join(parts))
 
 
 def head(plan: Plan, place: int, seeds: dict[int, int], inputs: dict[int, dict[str, Any]]) -> list[bytes]:
@@ -132,7 +134,7 @@ def head(plan: Plan, place: int, seeds: dict[int, int], inputs: dict[int, dict[s
     parts = [node.static_digest]
     own = inputs.get(place)
     if own:
-        parts.append(digest(own) or unique_key())
+        parts.append(plan.hasher.digest(own) or unique_key())
     if place in seeds and not (own and own.get("seed") is not None):
         parts.append(seeds[place].to_bytes(4, "big"))
     return parts

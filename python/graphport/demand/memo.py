@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
-from graphport.graph.digest import digest
+from graphport.graph.digest import XXH3
 from graphport.graph.values import FLAT_BYTES, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from graphport.graph.digest import Hasher
 
 DEFAULT_BYTES: Final = 256 * 1024 * 1024
 DEFAULT_ENTRIES: Final = 1_000_000
@@ -33,9 +35,12 @@ class Memo:
     Args:
         max_bytes: estimated bytes of all results together.
         max_entries: number of results.
+
+    Attributes:
+        hasher: what content digests are made by.
     """
 
-    __slots__ = ("_chunks", "_digests", "_results", "_sizes", "bytes", "max_bytes", "max_entries")
+    __slots__ = ("_chunks", "_digests", "_results", "_sizes", "bytes", "hasher", "max_bytes", "max_entries")
 
     def __init__(self, *, max_bytes: int = DEFAULT_BYTES, max_entries: int = DEFAULT_ENTRIES) -> None:
         self._results: OrderedDict[bytes, Outputs] = OrderedDict()
@@ -44,10 +49,14 @@ class Memo:
         self._digests: dict[bytes, dict[str, bytes]] = {}
         self.max_bytes = max_bytes
         self.max_entries = max_entries
+        self.hasher: Hasher = XXH3
         self.bytes = 0
 
     def __len__(self) -> int:
         return len(self._results)
+
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._results
 
     def get(self, key: bytes) -> Outputs | None:
         """The result of that key, now the youngest, or None."""
@@ -94,10 +103,15 @@ class Memo:
         known = self._digests.get(key)
         if known is not None and port in known:
             return known[port]
-        found = digest(outputs.get(port))
+        found = self.hasher.digest(outputs.get(port))
         if found is not None and key in self._results:
             self._digests.setdefault(key, {})[port] = found
         return found
+
+    def discard(self, key: bytes) -> None:
+        """Forget one result, if it is there."""
+        if key in self._results:
+            self._drop(key)
 
     def clear(self) -> None:
         """Forget everything."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphport.contracts.node import ERROR_PORT
 from graphport.demand import keys as node_keys
-from graphport.graph.digest import DEAD, digest
+from graphport.graph.digest import DEAD
 from graphport.graph.plan import SLICE, WIDE, slices
 
 if TYPE_CHECKING:
@@ -217,12 +217,12 @@ class Needs:
                 parts.append(DEAD)
             elif port == ERROR_PORT:
                 # An error does not hang on the key: the same node may fail in another way next time.
-                parts.append(digest(outputs[port]) or node_keys.unique_key())
+                parts.append(run.plan.hasher.digest(outputs[port]) or node_keys.unique_key())
             elif run.plan.nodes[source].content_digest:
                 parts.append(self._memo.digest_of(key, port, outputs) or key)
             else:
                 parts.append(key)
-        return node_keys.combined(parts)
+        return node_keys.combined(run.plan, parts)
 
     def _is_dead(self, place: int) -> bool:
         """A dead edge into a single port skips the node, and so do dead edges everywhere."""

@@ -34,7 +34,8 @@ class Preparing(Telling):
         inputs: what the demand gives itself: place to port to value.
         edges: per node the in-edges that count, which are the plan's but for ports the demand fills.
         seeds: place to the seed drawn for it.
-        once: marks nodes whose result cannot recur and is not kept; None if there are none.
+        once: marks nodes whose result cannot recur, or shall not, and is not kept; None if there are none.
+        asked: keys for which the store was asked.
         ready: nodes that can go.
         paused: the preparation waits for something, and `Run.go_on` will be called.
     """
@@ -49,6 +50,7 @@ class Preparing(Telling):
         "_plain",
         "_preparing",
         "_target",
+        "asked",
         "edges",
         "graph",
         "inputs",
@@ -87,8 +89,13 @@ class Preparing(Telling):
         self._preparing: Generator[None, None, None] | None = self._prepare()
         self.inputs: dict[int, dict[str, Any]] = {}
         self.paused = False
+        self.asked: set[bytes] = set()
         self.ready: deque[int] = deque()
         self.seeds: dict[int, int] = {}
+
+    def go_on(self) -> None:
+        """What the preparation paused for is there."""
+        raise NotImplementedError
 
     def _prepare(self) -> Generator[None, None, None]:
         """All of it. Pauses now and then; before a pause that is for something it sets `paused`."""
@@ -104,6 +111,10 @@ class Preparing(Telling):
             yield
         self.keys, self.once = yield from node_keys.derive(plan, self.session, self.seeds, self.inputs, self.edges)
         self.results = [None] * len(plan.nodes)
+        if plan.policed and self.once is None:
+            self.once = bytearray(len(plan.nodes))
+        if plan.storable and self._evaluator.stored is not None:
+            yield from self._evaluator.stored.finding(self)
         if self._stream and not self.replay_known():
             return
         if plan.lazy or self.inputs:

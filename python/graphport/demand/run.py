@@ -51,7 +51,7 @@ class Run(Preparing):
         queued: waits in the ready queue.
     """
 
-    __slots__ = ("_alone", "_asked", "_deadline_ms", "_received", "_timer", "flights", "queued", "ran")
+    __slots__ = ("_alone", "_asked", "_deadline_ms", "_noted", "_received", "_timer", "flights", "queued", "ran")
 
     def __init__(
         self,
@@ -77,6 +77,8 @@ class Run(Preparing):
         self.queued = False
         self.flights: list[Flight] = []
         self.ran = 0
+        # Inline nodes with a policy for their results, and their keys.
+        self._noted: list[tuple[CompiledNode, bytes]] = []
 
     def start(self, deadline_ms: int | None) -> None:
         """Begin; afterwards the run is answered, or can go on, or waits for flights."""
@@ -142,7 +144,16 @@ class Run(Preparing):
                 self.failed(self.plan.position[node.id], failure(node, raised))
         finally:
             self._memo.put_many(kept)
+            if self._noted:
+                self._keep_noted(dict(kept))
         return None
+
+    def _keep_noted(self, made: dict[bytes, Outputs]) -> None:
+        """Tell of the results that there are of nodes with a policy."""
+        for node, key in self._noted:
+            if key in made:
+                self._evaluator.keeping.kept(node, key, made[key], None)
+        self._noted.clear()
 
     def _prepare_until(self, until: float) -> None:
         preparing = self._preparing
@@ -169,6 +180,8 @@ class Run(Preparing):
         context, once, keys, edges, plain = self._context, self.once, self.keys, self.edges, self._plain
         consumers, last = self.plan.consumers, len(results) - 1
         shared, scanned = self._evaluator.started != self._alone, self._needs is None and self._began is None
+        if self._evaluator.stored is not None and self.plan.storable:
+            shared = True
         stats, count, began = nodes[last].stats, 0, perf_counter()
         outputs: Any = None
         while ready and not self.closed:
@@ -219,10 +232,33 @@ class Run(Preparing):
     def _known_by_now(self, place: int) -> bool:
         outputs = self._evaluator.memo.get(self.keys[place])  # type: ignore[arg-type]
         if outputs is None:
-            return False
+            return self._ask_store(place)
         self.replay_kept(place)
         if not self.closed:
             self._advance(place, outputs, known=True)
+        return True
+
+    def _ask_store(self, place: int) -> bool:
+        """Ask for a result whose key was not known when the store was asked; False if there is nothing to ask."""
+        stored, node, key = self._evaluator.stored, self.plan.nodes[place], self.keys[place]
+        if stored is None or not node.stored or key in self.asked or key in self._evaluator.flights:
+            return False
+        if (self.once is not None and self.once[place]) or not stored.usable:
+            return False
+
+        def answered(outputs: Outputs | None) -> None:
+            if self.closed:
+                return
+            if outputs is None:
+                self.ready.append(place)
+            else:
+                self.replay_kept(place)
+                if not self.closed:
+                    self._advance(place, outputs, known=True)
+            if self.can_go_on:
+                self._evaluator.make_ready(self)
+
+        stored.find(self, place, answered)
         return True
 
     def _gather(self, place: int, node: CompiledNode) -> dict[str, Any]:
@@ -250,7 +286,18 @@ class Run(Preparing):
             inputs[port] = [value if value.__class__ in FIXED else given(value) for value in values]
         if place in self.seeds and "seed" in inputs and inputs["seed"] is None:
             inputs["seed"] = self.seeds[place]
+        self._ask_policy(place, node, inputs)
         return inputs
+
+    def _ask_policy(self, place: int, node: CompiledNode, inputs: dict[str, Any]) -> None:
+        """Whether the type wants the result for these inputs kept."""
+        once = self.once
+        if node.policy is None or once is None or once[place]:
+            return
+        if not self._evaluator.keeping.wants(node, inputs):
+            once[place] = 1
+        elif node.execution == INLINE:
+            self._noted.append((node, self.keys[place]))  # type: ignore[arg-type]
 
     def _begin(self, place: int, node: CompiledNode, inputs: dict[str, Any]) -> Any:
         """Join or start the execution of an async or thread node.
@@ -270,7 +317,7 @@ class Run(Preparing):
             evaluator.threads.submit(self._depart(place, node, key), inputs)
             return _LATER
         context = LoopContext(evaluator, node, None)
-        if node.streams or self._began is not None:
+        if node.streams or self._began is not None or evaluator.stored is not None or node.policy is not None:
             flight = self._depart(place, node, key)
             context.attach(flight)
         coroutine = node.handler(inputs, context)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from pydantic import ValidationError
 
+from graphport.contracts.cache_policy import CachePolicy
 from graphport.contracts.node import Effect, Execution, NodeSpec, NodeType, PortSpec
 from graphport.graph.code_digest import code_digest
 from graphport.graph.handlers import Calling, make_handler
@@ -58,6 +59,7 @@ def node(
     content_digest: bool = ...,
     timeout_ms: int | None = ...,
     trusted: bool = ...,
+    cache: CachePolicy | None = ...,
 ) -> Callable[[_Function], _Function]: ...
 
 
@@ -79,6 +81,7 @@ def node(
     content_digest: bool = False,
     timeout_ms: int | None = None,
     trusted: bool = False,
+    cache: CachePolicy | None = None,
 ) -> Any:
     """Declare a function to be a node type.
 
@@ -103,6 +106,7 @@ def node(
         content_digest: see `NodeSpec`.
         timeout_ms: the longest a run may take.
         trusted: the function never changes the lists and maps it is given, so it need not get copies.
+        cache: how results are kept, for `pure` and `seeded` nodes; see `CachePolicy`.
 
     Raises:
         TypeError: the declaration is wrong.
@@ -130,6 +134,7 @@ def node(
             )
         except ValidationError as error:
             raise reading.wrong(_first(error)) from error
+        reading.check_cache(cache, effect)
         single = None if gate or returns_map or len(out_ports) != 1 else out_ports[0].name
         calling = Calling(
             raw=reading.raw,
@@ -139,7 +144,7 @@ def node(
             is_async=reading.is_async,
         )
         handler = make_handler(target, calling)
-        made = NodeType(spec=spec, handler=handler, code_digest=code_digest(target), trusted=trusted)
+        made = NodeType(spec=spec, handler=handler, code_digest=code_digest(target), trusted=trusted, cache=cache)
         setattr(target, ATTRIBUTE, made)
         return target
 
@@ -195,6 +200,15 @@ class _Declaration:
     def wrong(self, what: str) -> TypeError:
         """The error to raise, naming the function."""
         return TypeError(f"{self._where}: {what}.")
+
+    def check_cache(self, policy: CachePolicy | None, effect: Effect) -> None:
+        """A policy says how results are kept, so they must be ones that may be kept."""
+        if policy is None:
+            return
+        if not isinstance(policy, CachePolicy):
+            raise self.wrong(f"cache should be a CachePolicy, got {policy!r}")
+        if effect not in ("pure", "seeded"):
+            raise self.wrong(f"results of a node with effect={effect!r} are never kept, so it can have no cache=")
 
     def execution(self, wanted: Execution | None) -> Execution:
         """How the node runs; must agree with the way the function is written."""

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import inspect
 from functools import lru_cache
+from hashlib import blake2b
 from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING, Any
-
-from xxhash import xxh3_128, xxh3_128_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +28,7 @@ def code_digest(function: Callable[..., Any]) -> bytes:
         stat = path.stat()
         return _file_digest(path, stat.st_mtime_ns, stat.st_size)
     except (OSError, ValueError):
-        digest = xxh3_128()
+        digest = blake2b(digest_size=16)
         for part in _parts(code):
             digest.update(part)
         return digest.digest()
@@ -38,7 +37,7 @@ def code_digest(function: Callable[..., Any]) -> bytes:
 @lru_cache(maxsize=1024)
 def _file_digest(path: Path, mtime_ns: int, size: int) -> bytes:
     """The digest of a file. Time and size are asked too, so that a module loaded anew gets a new digest."""
-    return xxh3_128_digest(path.read_bytes())
+    return blake2b(path.read_bytes(), digest_size=16).digest()
 
 
 def _parts(code: CodeType) -> list[bytes]:
@@ -52,5 +51,7 @@ def _parts(code: CodeType) -> list[bytes]:
             if isinstance(constant, CodeType):
                 waiting.append(constant)
             else:
-                parts.append(repr(constant).encode("utf-8", "backslashreplace"))
+                # The order in which a frozen set tells its items differs between processes.
+                said = sorted(map(repr, constant)) if isinstance(constant, frozenset) else constant
+                parts.append(repr(said).encode("utf-8", "backslashreplace"))
     return parts

@@ -13,7 +13,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from graphport.contracts.node import ERROR_PORT, NodeSpec, NodeType
-from graphport.graph.digest import digest, xxh3
+from graphport.core.version import VERSION
+from graphport.graph.digest import XXH3
 from graphport.graph.model import static_input
 from graphport.graph.plan import made, planning
 from graphport.graph.values import own_copy
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
 
     from graphport.graph.catalogue import Catalogue
+    from graphport.graph.digest import Hasher
     from graphport.graph.model import Graph
     from graphport.graph.plan import Edge, Plan
 
@@ -67,6 +69,8 @@ class CompiledNode:
         given: makes of a value that others hold too what this node may have: itself, or a copy.
         needs_seed: `seeded`, and nothing in the graph gives a seed.
         streams: the output ports that may be streamed.
+        policy: what the type says about keeping its results, if they may be kept.
+        stored: results go to the persistent store, if there is one.
     """
 
     __slots__ = (
@@ -83,10 +87,12 @@ class CompiledNode:
         "index",
         "needs_seed",
         "output_names",
+        "policy",
         "required",
         "routes_error",
         "static_digest",
         "stats",
+        "stored",
         "streams",
         "timeout_s",
         "type",
@@ -107,6 +113,9 @@ class CompiledNode:
         self.streams = frozenset(port.name for port in spec.outputs if port.stream)
         self.stats = stats
         self.timeout_s = None if spec.timeout_ms is None else spec.timeout_ms / 1000
+        self.policy = node_type.cache if self.cacheable else None
+        wanted = None if self.policy is None else self.policy.store
+        self.stored = self.cacheable and (self.execution != INLINE if wanted is None else wanted)
         self.output_names = dict.fromkeys(port.name for port in spec.outputs).keys()
         self.base: dict[str, Any] = {}
         self.edges: tuple[Edge, ...] = ()
@@ -132,9 +141,10 @@ class CompiledGraph:
         nodes: all nodes; a node's `index` is its place here.
         index: node id to place.
         sinks: ids of nodes that nothing reads.
+        hasher: what its digests are made by, and its keys are to be.
     """
 
-    __slots__ = ("_planned_nodes", "_plans", "index", "nodes", "revision", "sinks")
+    __slots__ = ("_planned_nodes", "_plans", "hasher", "index", "nodes", "revision", "sinks")
 
     def __init__(
         self,
@@ -143,8 +153,10 @@ class CompiledGraph:
         *,
         revision: int = 1,
         stats: dict[str, TypeStats] | None = None,
+        hasher: Hasher = XXH3,
     ) -> None:
         self.revision = revision
+        self.hasher = hasher
         stats = {} if stats is None else stats
         self.nodes: list[CompiledNode] = []
         self.index: dict[str, int] = {}
@@ -167,7 +179,7 @@ class CompiledGraph:
             read[source] = 1
             if edge.source_handle == ERROR_PORT:
                 self.nodes[source].routes_error = self.nodes[source].branches = True
-        digests = _DigestParts()
+        digests = _DigestParts(hasher)
         for compiled, model, edges in zip(self.nodes, graph.nodes, incoming, strict=True):
             _fill(compiled, model.data, graph.settings, edges, digests)
         self.sinks = [node.id for node in self.nodes if not read[node.index]]
@@ -189,7 +201,9 @@ class CompiledGraph:
         """Make the plan for a target, or for several different ones, bit by bit; it is kept for next time."""
         plan = self._plans.get(target)
         if plan is None:
-            plan = yield from planning(self.nodes, target, CompiledNode(-1, "", _AWAITS_TARGETS, TypeStats()))
+            plan = yield from planning(
+                self.nodes, target, CompiledNode(-1, "", _AWAITS_TARGETS, TypeStats()), self.hasher
+            )
             self._keep(target, plan)
         return plan
 
@@ -221,15 +235,16 @@ class _Collecting:
 class _DigestParts:
     """Digests that many nodes of one graph share."""
 
-    def __init__(self) -> None:
+    def __init__(self, hasher: Hasher) -> None:
+        self.hasher = hasher
         self._types: dict[str, bytes] = {}
 
     def of_type(self, node_type: NodeType) -> bytes:
         spec = node_type.spec
         known = self._types.get(spec.type)
         if known is None:
-            head = f"{spec.type}\0{spec.version}\0{spec.effect}\0".encode()
-            known = self._types[spec.type] = xxh3(head + node_type.code_digest)
+            head = f"{VERSION}\0{spec.type}\0{spec.version}\0{spec.effect}\0".encode()
+            known = self._types[spec.type] = self.hasher.hash(head + node_type.code_digest)
         return known
 
 
@@ -261,8 +276,8 @@ def _fill(
     node.required = tuple(required)
     node.needs_seed = node.type.spec.effect == "seeded" and not seed_given
     attached = [edge[1:3] for edge in node.edges]
-    values = digest([digested, attached])
+    values = digests.hasher.digest([digested, attached])
     if values is None:
         # Data that is not plain cannot come over the wire; a graph built in Python is then never shared.
         values = os.urandom(16)
-    node.static_digest = xxh3(digests.of_type(node.type) + values)
+    node.static_digest = digests.hasher.hash(digests.of_type(node.type) + values)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from graphport.graph.compile import CompiledNode
+    from graphport.graph.digest import Hasher
 
 # An edge into a node: (source node, source port, this node's port, whether that port collects many).
 Edge = tuple[int, str, str, bool]
@@ -51,11 +52,14 @@ class Plan:
     Attributes:
         targets: places of the targets if there are several, else None.
         size: how many of the nodes are the graph's.
+        hasher: what keys are made by.
         gated: per node the sources that may turn out dead and so decide first, or None where there are none.
         lazy: something in the plan can be known only while it runs: gates, or keys that hang on values.
         volatile: some node runs anew for every demand.
         seeded: nodes whose seed the evaluator draws.
         streaming: nodes that stream.
+        policed: some node type has a policy for its results.
+        storable: some node's results go to the persistent store, if there is one.
         plain: 1 for nodes whose inputs can be put together without any special case.
         keys: keys of all nodes, once computed, where they are the same for every demand without inputs of its own.
         keys_generation: the session's generation for which `keys` holds.
@@ -67,6 +71,7 @@ class Plan:
         "consumers",
         "edges",
         "gated",
+        "hasher",
         "indegrees",
         "keys",
         "keys_generation",
@@ -74,17 +79,20 @@ class Plan:
         "leaves",
         "nodes",
         "plain",
+        "policed",
         "position",
         "seeded",
         "size",
         "sources",
+        "storable",
         "streaming",
         "targets",
         "volatile",
     )
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, hasher: Hasher) -> None:
         self.size = size
+        self.hasher = hasher
         self.nodes: list[CompiledNode] = []
         self.position: dict[str, int] = {}
         self.targets: tuple[int, ...] | None = None
@@ -94,7 +102,7 @@ class Plan:
         self.indegrees: list[int] = []
         self.leaves: list[int] = []
         self.gated: list[tuple[int, ...] | None] = []
-        self.lazy = self.volatile = False
+        self.lazy = self.volatile = self.policed = self.storable = False
         self.seeded: list[int] = []
         self.streaming: list[int] = []
         self.plain = bytearray()
@@ -104,7 +112,7 @@ class Plan:
 
 
 def planning(
-    nodes: list[CompiledNode], target: int | tuple[int, ...], awaits_targets: CompiledNode
+    nodes: list[CompiledNode], target: int | tuple[int, ...], awaits_targets: CompiledNode, hasher: Hasher
 ) -> Generator[None, None, Plan]:
     """Make a plan.
 
@@ -112,10 +120,11 @@ def planning(
         nodes: of the graph.
         target: index of a node, or of several.
         awaits_targets: the node that comes last where there are several.
+        hasher: what keys are to be made by.
     """
     targets = target if isinstance(target, tuple) else (target,)
     order = yield from _ordering(nodes, targets)
-    plan = Plan(len(order))
+    plan = Plan(len(order), hasher)
     in_doubt = bytearray(len(order))
     place_of: dict[int, int] = {}
     for places in slices(len(order)):
@@ -176,6 +185,8 @@ def _place(plan: Plan, place: int, node: CompiledNode, edges: tuple[Edge, ...], 
         plan.leaves.append(place)
     plan.lazy = plan.lazy or node.branches or node.content_digest
     plan.volatile = plan.volatile or not node.cacheable
+    plan.policed = plan.policed or node.policy is not None
+    plan.storable = plan.storable or node.stored
     if node.needs_seed:
         plan.seeded.append(place)
     if node.streams:
@@ -183,6 +194,7 @@ def _place(plan: Plan, place: int, node: CompiledNode, edges: tuple[Edge, ...], 
     plan.plain.append(
         not node.required
         and not node.needs_seed
+        and node.policy is None
         and not any(edge[3] for edge in edges)
         and all(value.__class__ in FIXED for value in node.base.values())
     )
