@@ -85,8 +85,10 @@ class Run(Preparing):
         self._deadline_ms = deadline_ms
         if deadline_ms is not None:
             self._timer = self._evaluator.loop.call_later(deadline_ms / 1000, self._expire)
-        # While no demand but this is open, and none has come since, nobody else can compute what this one needs.
-        self._alone = self._evaluator.started if len(self._evaluator.runs) == 1 else -1
+        # While no demand but this is open, and none has come since, nobody else can compute what this one needs; but a
+        # store may have it.
+        alone = len(self._evaluator.runs) == 1 and self._evaluator.stored is None
+        self._alone = self._evaluator.started if alone else -1
         self._prepare_until(perf_counter() + TURN_S)
         self._follow_needs(perf_counter() + TURN_S)
 
@@ -180,8 +182,6 @@ class Run(Preparing):
         context, once, keys, edges, plain = self._context, self.once, self.keys, self.edges, self._plain
         consumers, last = self.plan.consumers, len(results) - 1
         shared, scanned = self._evaluator.started != self._alone, self._needs is None and self._began is None
-        if self._evaluator.stored is not None and self.plan.storable:
-            shared = True
         stats, count, began = nodes[last].stats, 0, perf_counter()
         outputs: Any = None
         while ready and not self.closed:
