@@ -19,13 +19,14 @@ from graphport.demand.flight import Flight
 from graphport.demand.keeping import Keeping
 from graphport.demand.memo import Memo
 from graphport.demand.outputs import failure
+from graphport.demand.questions.tally import Tally
 from graphport.demand.ready_queue import TURN_S, ReadyQueue
 from graphport.demand.run import Run, overdue
 from graphport.demand.session import Session
 from graphport.demand.stored import Stored
 from graphport.demand.stuck import StuckWork
 from graphport.demand.threads import NodeThreads
-from graphport.graph.compile import ALL_SINKS, CompiledGraph, TypeStats
+from graphport.graph.compile import ALL_SINKS, CompiledGraph
 from graphport.graph.digest import BLAKE2B, XXH3
 from graphport.graph.port_types import check_value
 from graphport.graph.validate import load_graph
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from graphport.graph.catalogue import Catalogue
     from graphport.graph.compile import CompiledNode
     from graphport.graph.plan import Plan
+    from graphport.graph.type_stats import TypeStats
 
 _log = logging.getLogger("graphport.evaluator")
 
@@ -83,6 +85,7 @@ class Evaluator:
         self.remembered_bytes = 0  # of what nodes under way have streamed
         self.sessions: dict[int, Session] = {}
         self.stats: dict[str, TypeStats] = {}
+        self.tally = Tally()
         self.catalogue = catalogue
         self._ready = ReadyQueue()
         self._carriers: set[asyncio.Task[None]] = set()
@@ -172,6 +175,7 @@ class Evaluator:
             if inputs:
                 _check_given(inputs, session.graph)
         except GraphportError as error:
+            self.tally.refused += 1
             self.sink.fail(demand, node, error)
             return
         if not (inputs or events or fresh):
@@ -216,6 +220,7 @@ class Evaluator:
         outputs = self.memo.get(plan.keys[-1])  # type: ignore[index,arg-type]
         if outputs is None:
             return False
+        target.stats.at_once += 1
         answer = plan.answer
         if answer is None or answer[0] is not outputs:
             meta = {"revision": session.graph.revision, "us": 0, "ran": 0, "cached": True, "skipped": False}

@@ -127,6 +127,7 @@ class Flight:
         """
         if self.over:
             return False
+        self.node.stats.chunks += 1
         behind = False
         for run, place in self.waiters:
             if run.chunk(place, port, chunk):
@@ -231,6 +232,7 @@ class Flight:
         """The node raised, or was stopped: everyone who waits fails."""
         if self.over:
             return
+        self.node.stats.failures += 1
         self._end()
         waiters, self.waiters = self.waiters, []
         for run, place in waiters:

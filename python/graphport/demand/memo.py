@@ -40,7 +40,17 @@ class Memo:
         hasher: what content digests are made by.
     """
 
-    __slots__ = ("_chunks", "_digests", "_results", "_sizes", "bytes", "hasher", "max_bytes", "max_entries")
+    __slots__ = (
+        "_chunks",
+        "_digests",
+        "_results",
+        "_sizes",
+        "bytes",
+        "evictions",
+        "hasher",
+        "max_bytes",
+        "max_entries",
+    )
 
     def __init__(self, *, max_bytes: int = DEFAULT_BYTES, max_entries: int = DEFAULT_ENTRIES) -> None:
         self._results: OrderedDict[bytes, Outputs] = OrderedDict()
@@ -51,6 +61,7 @@ class Memo:
         self.max_entries = max_entries
         self.hasher: Hasher = XXH3
         self.bytes = 0
+        self.evictions = 0  # results given up for others, ever
 
     def __len__(self) -> int:
         return len(self._results)
@@ -64,6 +75,14 @@ class Memo:
         if outputs is not None:
             self._results.move_to_end(key)
         return outputs
+
+    def peek(self, key: bytes) -> Outputs | None:
+        """The result of that key, or None. Asking is not use."""
+        return self._results.get(key)
+
+    def size(self, key: bytes) -> int | None:
+        """Estimated bytes of the result of that key; None if there is none."""
+        return self._sizes.get(key)
 
     def put(self, key: bytes, outputs: Outputs, chunks: Chunks | None = None) -> None:
         """Keep one result. One that alone exceeds the bound is not kept."""
@@ -122,6 +141,7 @@ class Memo:
     def _shrink(self) -> None:
         while self.bytes > self.max_bytes or len(self._results) > self.max_entries:
             self._drop(next(iter(self._results)))
+            self.evictions += 1
 
     def _drop(self, key: bytes) -> None:
         del self._results[key]

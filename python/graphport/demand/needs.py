@@ -64,6 +64,7 @@ def _needed(run: Preparing, memo: Memo) -> Generator[None, None, bytearray | Non
     needed = bytearray(last + 1)
     needed[last] = 1
     found = False
+    hits: list[int] = []
     for places in slices(last + 1):
         for place in range(last - places.start, last - places.stop, -1):
             if not needed[place]:
@@ -75,10 +76,12 @@ def _needed(run: Preparing, memo: Memo) -> Generator[None, None, bytearray | Non
                     needed[source] = 1
             else:
                 results[place] = outputs
+                hits.append(place)
                 found = True
         yield
         if results[last] is not None:
             break
+    run.count_hits(hits)
     return needed if found else None
 
 
@@ -147,6 +150,8 @@ class Needs:
 
     def _found(self, place: int, outputs: Outputs) -> None:
         self._run.results[place] = outputs
+        if outputs is not SKIPPED:
+            self._run.count_hits((place,))
         self._run.tell_found((place,))
         self._settled.append(place)
 

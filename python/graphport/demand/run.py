@@ -38,8 +38,9 @@ _log = logging.getLogger("graphport.evaluator")
 # Nodes executed between two looks at the clock.
 _NODES_PER_LOOK: Final = 16
 
-# What `_begin` returns for an execution whose result comes later.
+# What `_begin` returns for an execution whose result comes later, and for one whose result has been handed on.
 _LATER: Final = object()
+_SETTLED: Final = object()
 
 
 class Run(Preparing):
@@ -49,9 +50,12 @@ class Run(Preparing):
         flights: executions it waits for.
         ran: nodes executed for it.
         queued: waits in the ready queue.
+        node: what was demanded.
+        received: when, by `perf_counter`.
+        prepared: when its preparation was done, 0.0 before.
     """
 
-    __slots__ = ("_alone", "_asked", "_deadline_ms", "_noted", "_received", "_timer", "flights", "queued", "ran")
+    __slots__ = ("_alone", "_deadline_ms", "_noted", "_timer", "flights", "node", "prepared", "queued", "ran", "received")
 
     def __init__(
         self,
@@ -71,8 +75,9 @@ class Run(Preparing):
         super().__init__(
             evaluator, session, target, demand, inputs=inputs, stream=stream, fresh=fresh, events=events, sink=sink
         )
-        self._asked = asked
-        self._received = received
+        self.node = asked
+        self.received = received
+        self.prepared = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self.queued = False
         self.flights: list[Flight] = []
@@ -125,7 +130,7 @@ class Run(Preparing):
         Returns:
             The flight of an async node that has suspended, for the task to carry on; else None.
         """
-        if self._deadline_ms is not None and perf_counter() >= self._received + self._deadline_ms / 1000:
+        if self._deadline_ms is not None and perf_counter() >= self.received + self._deadline_ms / 1000:
             # The loop was too busy for the timer. What nobody waits for any more is not begun.
             self._expire()
             return None
@@ -143,6 +148,7 @@ class Run(Preparing):
                 self.fail(InternalError(f"the demand could not be prepared: {type(raised).__name__}"))
             else:
                 node = self._context.node
+                node.stats.failures += 1
                 self.failed(self.plan.position[node.id], failure(node, raised))
         finally:
             self._memo.put_many(kept)
@@ -165,6 +171,7 @@ class Run(Preparing):
             if self.closed or self.paused or perf_counter() >= until:
                 return
         self._preparing = None
+        self.prepared = perf_counter()
         if self.results[-1] is not None:
             self._finish(cached=True)
 
@@ -184,55 +191,58 @@ class Run(Preparing):
         shared, scanned = self._evaluator.started != self._alone, self._needs is None and self._began is None
         stats, count, began = nodes[last].stats, 0, perf_counter()
         outputs: Any = None
-        while ready and not self.closed:
-            node = context.node = nodes[place := ready.popleft()]
-            if node.stats is not stats or count == _NODES_PER_LOOK:
-                began = stats.add(count, began)
-                stats, count = node.stats, 0
-            if (began >= until) or (node.execution == ASYNC and not in_task):
-                ready.appendleft(place)
-                break
-            # Another run may have computed the same since this one looked.
-            if shared and self._known_by_now(place):
-                began, count = stats.add(count, began), 0
-                continue
-            if plain[place]:
-                inputs = node.base.copy()
-                for source, port, into, _ in edges[place]:
-                    value = results[source][port]  # type: ignore[index]
-                    inputs[into] = value if value.__class__ in FIXED else node.given(value)
-            else:
-                inputs = self._gather(place, node)
-            if node.execution == INLINE:
-                self.ran += 1
-                outputs = node.handler(inputs, context)
-            else:
-                outputs = self._begin(place, node, inputs)
-                if outputs.__class__ is Flight:
+        try:
+            while ready and not self.closed:
+                node = context.node = nodes[place := ready.popleft()]
+                if node.stats is not stats or count == _NODES_PER_LOOK:
+                    began = stats.add(count, began)
+                    stats, count = node.stats, 0
+                if (began >= until) or (node.execution == ASYNC and not in_task):
+                    ready.appendleft(place)
                     break
-                if outputs is _LATER:
+                # Another run may have computed the same since this one looked.
+                if shared and self._known_by_now(place):
                     began, count = stats.add(count, began), 0
                     continue
-            if outputs.__class__ is not dict or outputs.keys() != node.output_names:
-                outputs = checked(node, outputs)
-            count += 1
-            if node.cacheable and (once is None or not once[place]):
-                kept.append((keys[place], outputs))  # type: ignore[arg-type]
-            if scanned and place != last:
-                results[place] = outputs
-                for consumer in consumers[place]:
-                    pending[consumer] -= 1
-                    if not pending[consumer]:
-                        ready.append(consumer)
-            else:
-                self._advance(place, outputs)
-        stats.add(count, began)
+                if plain[place]:
+                    inputs = node.base.copy()
+                    for source, port, into, _ in edges[place]:
+                        value = results[source][port]  # type: ignore[index]
+                        inputs[into] = value if value.__class__ in FIXED else node.given(value)
+                else:
+                    inputs = self._gather(place, node)
+                if node.execution == INLINE:
+                    self.ran += 1
+                    outputs = node.handler(inputs, context)
+                else:
+                    outputs = self._begin(place, node, inputs)
+                    if outputs.__class__ is Flight:
+                        break
+                    if outputs is _LATER or outputs is _SETTLED:
+                        began, count = stats.add(count + (outputs is _SETTLED), began), 0
+                        continue
+                if outputs.__class__ is not dict or outputs.keys() != node.output_names:
+                    outputs = checked(node, outputs)
+                count += 1
+                if node.cacheable and (once is None or not once[place]):
+                    kept.append((keys[place], outputs))  # type: ignore[arg-type]
+                if scanned and place != last:
+                    results[place] = outputs
+                    for consumer in consumers[place]:
+                        pending[consumer] -= 1
+                        if not pending[consumer]:
+                            ready.append(consumer)
+                else:
+                    self._advance(place, outputs)
+        finally:
+            stats.add(count, began)
         return outputs if outputs.__class__ is Flight else None
 
     def _known_by_now(self, place: int) -> bool:
         outputs = self._evaluator.memo.get(self.keys[place])  # type: ignore[arg-type]
         if outputs is None:
             return self._ask_store(place)
+        self.count_hits((place,))
         self.replay_kept(place)
         if not self.closed:
             self._advance(place, outputs, known=True)
@@ -304,13 +314,14 @@ class Run(Preparing):
 
         Returns:
             The outputs if it is done, which many async nodes are before they ever suspend; its flight if it has
-            suspended; `_LATER` if the result will come through `settle`.
+            suspended; `_LATER` if the result will come through `settle`, `_SETTLED` if it has.
         """
         evaluator = self._evaluator
         key: bytes = self.keys[place]  # type: ignore[assignment]
         flight = evaluator.flights.get(key)
         if flight is not None:
             flight.join(self, place)
+            node.stats.joined += 1
             return _LATER
         self.ran += 1
         if node.execution != ASYNC:
@@ -327,7 +338,7 @@ class Run(Preparing):
             if flight is None:
                 return done.value
             flight.succeed(done.value)
-            return _LATER
+            return _SETTLED
         if flight is None:
             flight = self._depart(place, node, key)
             context.attach(flight)
@@ -395,9 +406,11 @@ class Run(Preparing):
             skipped = bool(targets) and all(self.results[place] is SKIPPED for place in targets)
             ran -= 1  # the node that awaits them
             cached = not ran
+        self.session.history.note(self)
+        took_s = self._evaluator.tally.ended(self, ran, cached=cached)
         meta = {
             "revision": self.graph.revision,
-            "us": int((perf_counter() - self._received) * 1e6),
+            "us": int(took_s * 1e6),
             "ran": ran,
             "cached": cached,
             "skipped": skipped,
@@ -405,7 +418,7 @@ class Run(Preparing):
         if self._evaluator.stuck.flights:
             meta["stuck"] = len(self._evaluator.stuck.flights)
         self.close()
-        self.sink.complete(self.demand, self._asked, outputs, meta)
+        self.sink.complete(self.demand, self.node, outputs, meta)
         if self._deadline_ms is not None and self.sink.holds(self.demand):
             self._end_by(overdue(self._deadline_ms))
 
@@ -422,15 +435,16 @@ class Run(Preparing):
         if self._began is not None and self._preparing is None and error.node_id in self.plan.position:
             event = {"event": "failed", "code": error.code}
             self.sink.event(self.demand, error.node_id, event)
+        self._evaluator.tally.ended(self, self.ran, code=error.code)
         self.close()
-        self.sink.fail(self.demand, self._asked, error)
+        self.sink.fail(self.demand, self.node, error)
         if self._timer is not None and self.sink.holds(self.demand):
             self._end_by(error)
 
     def _end_by(self, error: GraphportError) -> None:
         """The last message waits to be sent, and the deadline still holds."""
-        left = self._received + (self._deadline_ms or 0) / 1000 - perf_counter()  # uvloop's timer of 0 ms knows no time
-        self.sink.ends_by(self.demand, self._asked, self._evaluator.loop.time() + left, error)
+        left = self.received + (self._deadline_ms or 0) / 1000 - perf_counter()  # uvloop's timer of 0 ms knows no time
+        self.sink.ends_by(self.demand, self.node, self._evaluator.loop.time() + left, error)
 
     def _expire(self) -> None:
         self.fail(overdue(self._deadline_ms or 0))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from graphport.demand.questions.history import History
 from graphport.graph.digest import xxh3
 
 if TYPE_CHECKING:
@@ -23,17 +24,19 @@ class Session:
         id: the number the BEAM gave it.
         graph: the graph at its present revision.
         generation: how often seeds were drawn anew.
+        history: what its last runs were made of.
         ready: runs of this session that can go on.
         runs: open runs by demand.
         queued: whether the evaluator's ring holds this session.
     """
 
-    __slots__ = ("_generations", "generation", "graph", "id", "queued", "ready", "runs")
+    __slots__ = ("_generations", "generation", "graph", "history", "id", "queued", "ready", "runs")
 
     def __init__(self, session_id: int, graph: CompiledGraph) -> None:
         self.id = session_id
         self.graph = graph
         self.generation = 0
+        self.history = History()
         self._generations: dict[str, int] = {}
         self.ready: deque[Run] = deque()
         self.runs: dict[int, Run] = {}

@@ -87,6 +87,12 @@ class Telling:
                 self.replay_kept(place)
         return not self.closed
 
+    def count_hits(self, places: Iterable[int]) -> None:
+        """Count nodes whose results the cache had."""
+        nodes = self.plan.nodes
+        for place in places:
+            nodes[place].stats.hits += 1
+
     def tell_found(self, places: Iterable[int]) -> None:
         """Tell of nodes that need not be executed, if the demand wants events."""
         if self._began is None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from sys import intern
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from graphport.contracts.node import ERROR_PORT, NodeSpec, NodeType
@@ -17,6 +16,7 @@ from graphport.core.version import VERSION
 from graphport.graph.digest import XXH3
 from graphport.graph.model import static_input
 from graphport.graph.plan import made, planning
+from graphport.graph.type_stats import TypeStats
 from graphport.graph.values import own_copy
 
 if TYPE_CHECKING:
@@ -35,23 +35,6 @@ _EXECUTION: Final = {"inline": INLINE, "async": ASYNC, "thread": THREAD}
 
 # Plans are kept per target until they hold this many nodes together.
 _PLANNED_NODES_KEPT: Final = 1_000_000
-
-
-class TypeStats:
-    """What a node type has cost so far: executions, and seconds, for inline nodes with the evaluator's own share."""
-
-    __slots__ = ("executions", "seconds")
-
-    def __init__(self) -> None:
-        self.executions = 0
-        self.seconds = 0.0
-
-    def add(self, executions: int, began: float) -> float:
-        """Count executions that together took from `began`, by `perf_counter`, until now; returns now."""
-        now = perf_counter()
-        self.executions += executions
-        self.seconds += now - began
-        return now
 
 
 class CompiledNode:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import logging
 import os
 import platform
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Final
 
 from graphport.core.errors import DemandStopped, GraphportError, InternalError, LookupFailed, WireError
 from graphport.core.version import VERSION
 from graphport.server import queries
+from graphport.server.answering import Answering
 from graphport.server.faults import fault
 from graphport.server.loading import GraphLoader, is_small
 from graphport.wire import messages
@@ -68,6 +70,7 @@ class Connection:
         self._splitter = FrameSplitter()
         self._transfers = Transfers()
         self._loader = GraphLoader()
+        self._answering = Answering()
         # Sessions whose graph is being loaded, and whether it is still wanted.
         self._loading: dict[int, bool] = {}
         self._evaluator: Evaluator | None = None
@@ -244,9 +247,19 @@ class Connection:
         try:
             result = queries.answer(self._evaluator, message.what, message.args)  # type: ignore[arg-type]
         except GraphportError as error:
-            self._outbox.send(messages.error(message.req, fault(error)))
+            result = error
+        if isinstance(result, Generator):
+            self._answering.add(result, lambda answer: self._answered(message.req, answer))
+        else:
+            self._answered(message.req, result)
+
+    def _answered(self, req: int, result: Any) -> None:
+        if self._over:
             return
-        self._outbox.send_about(message.req, messages.reply(message.req, result))
+        if isinstance(result, GraphportError):
+            self._outbox.send(messages.error(req, fault(result)))
+        else:
+            self._outbox.send_about(req, messages.reply(req, result))
 
     def _open(self, message: messages.Open) -> None:
         evaluator: Evaluator = self._evaluator  # type: ignore[assignment]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from graphport.core.errors import LookupFailed, WireError
+from graphport.demand.questions.metrics import metrics
 from graphport.graph.describe import describe
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def answer(evaluator: Evaluator, what: str, args: dict[str, Any]) -> Any:
-    """The result of a query, as plain data.
+    """The result of a query, as plain data, or a generator that pauses now and then and returns it.
 
     Raises:
         WireError: `bad_message` for an unknown question or argument.
@@ -59,4 +60,16 @@ def _health(evaluator: Evaluator, args: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-QUERIES: Final[dict[str, Callable[[Evaluator, dict[str, Any]], Any]]] = {"nodes": _nodes, "health": _health}
+def _metrics(evaluator: Evaluator, args: dict[str, Any]) -> Any:
+    """What running has cost so far; `reset` begins anew."""
+    reset = args.get("reset", False)
+    if not args.keys() <= {"reset"} or not isinstance(reset, bool):
+        raise WireError("query metrics takes one argument, reset: true or false")
+    return metrics(evaluator, reset=reset)
+
+
+QUERIES: Final[dict[str, Callable[[Evaluator, dict[str, Any]], Any]]] = {
+    "nodes": _nodes,
+    "health": _health,
+    "metrics": _metrics,
+}

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 def test_these_are_the_questions() -> None:
-    assert list(QUERIES) == ["nodes", "health"]
+    assert list(QUERIES) == ["nodes", "health", "metrics"]
 
 
 async def test_nodes_lists_all_types_by_name_as_data_that_travels() -> None:
@@ -42,6 +42,7 @@ async def test_nodes_of_a_type_gives_that_one() -> None:
         ("nodes", {"type": 5}, "bad_message", "type"),
         ("nodes", {"kind": "x"}, "bad_message", "type"),
         ("health", {"of": "me"}, "bad_message", "health"),
+        ("metrics", {"reset": 1}, "bad_message", "reset"),
         ("weather", {}, "bad_message", "nodes"),
     ],
 )
