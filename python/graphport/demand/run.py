@@ -190,7 +190,6 @@ class Run(Preparing):
         consumers, last = self.plan.consumers, len(results) - 1
         shared, scanned = self._evaluator.started != self._alone, self._needs is None and self._began is None
         stats, count, began = nodes[last].stats, 0, perf_counter()
-        outputs: Any = None
         try:
             while ready and not self.closed:
                 node = context.node = nodes[place := ready.popleft()]
@@ -200,7 +199,6 @@ class Run(Preparing):
                 if (began >= until) or (node.execution == ASYNC and not in_task):
                     ready.appendleft(place)
                     break
-                # Another run may have computed the same since this one looked.
                 if shared and self._known_by_now(place):
                     began, count = stats.add(count, began), 0
                     continue
@@ -217,7 +215,7 @@ class Run(Preparing):
                 else:
                     outputs = self._begin(place, node, inputs)
                     if outputs.__class__ is Flight:
-                        break
+                        return outputs
                     if outputs is _LATER or outputs is _SETTLED:
                         began, count = stats.add(count + (outputs is _SETTLED), began), 0
                         continue
@@ -236,9 +234,10 @@ class Run(Preparing):
                     self._advance(place, outputs)
         finally:
             stats.add(count, began)
-        return outputs if outputs.__class__ is Flight else None
+        return None
 
     def _known_by_now(self, place: int) -> bool:
+        """Another run may have computed the same since this one looked."""
         outputs = self._evaluator.memo.get(self.keys[place])  # type: ignore[arg-type]
         if outputs is None:
             return self._ask_store(place)

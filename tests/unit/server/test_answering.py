@@ -51,8 +51,12 @@ async def test_long_ones_take_turns_with_each_other_and_with_the_loop() -> None:
         if not done.is_set():
             asyncio.get_running_loop().call_soon(count)
 
+    def last(answer: Any) -> None:
+        answers.append(answer)
+        done.set()
+
     answering.add(busy(3, told, "a"), answers.append)
-    answering.add(busy(3, told, "b"), lambda answer: (answers.append(answer), done.set()))
+    answering.add(busy(3, told, "b"), last)
     count()
     await done.wait()
 

@@ -13,7 +13,6 @@ from graphport.graph.values import FIXED
 
 if TYPE_CHECKING:
     from graphport.demand.run import Run
-    from graphport.graph.plan import Plan
 
 # Targets of which a session remembers a run, and nodes of all these runs together: plans of a graph that has been
 # edited live on for as long as they are remembered.
@@ -76,7 +75,7 @@ class History:
 
 
 def marks(ports: dict[str, Any]) -> dict[str, Any]:
-    """For each value what tells it from another one, at no great cost; None for what would have to be looked through."""
+    """For each value what tells it from another one, at no great cost; None where that takes looking through it."""
     return {port: _mark(value) for port, value in ports.items()}
 
 

@@ -85,7 +85,7 @@ def _is_cacheable(evaluator: Evaluator, name: str) -> bool:
 
 
 def _bytes_kept(evaluator: Evaluator) -> Generator[None, None, dict[str, int]]:
-    """Per node type the bytes that the cache holds of its results, as far as runs that are remembered made or used them.
+    """Per node type the bytes that the cache holds of its results, so far as remembered runs had them.
 
     The cache itself knows keys alone: to note a type for each would cost every trivial node.
     """
