@@ -37,6 +37,7 @@ class Preparing(Telling):
         once: marks nodes whose result cannot recur, or shall not, and is not kept; None if there are none.
         asked: keys for which the store was asked.
         ready: nodes that can go.
+        prepared: when all that was done, by `perf_counter`; 0.0 before.
         paused: the preparation waits for something, and `Run.go_on` will be called.
     """
 
@@ -56,6 +57,7 @@ class Preparing(Telling):
         "inputs",
         "once",
         "paused",
+        "prepared",
         "ready",
         "seeds",
         "session",
@@ -89,6 +91,7 @@ class Preparing(Telling):
         self._preparing: Generator[None, None, None] | None = self._prepare()
         self.inputs: dict[int, dict[str, Any]] = {}
         self.paused = False
+        self.prepared = 0.0
         self.asked: set[bytes] = set()
         self.ready: deque[int] = deque()
         self.seeds: dict[int, int] = {}

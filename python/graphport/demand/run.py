@@ -52,10 +52,9 @@ class Run(Preparing):
         queued: waits in the ready queue.
         node: what was demanded.
         received: when, by `perf_counter`.
-        prepared: when its preparation was done, 0.0 before.
     """
 
-    __slots__ = ("_alone", "_deadline_ms", "_noted", "_timer", "flights", "node", "prepared", "queued", "ran", "received")
+    __slots__ = ("_alone", "_deadline_ms", "_noted", "_timer", "flights", "node", "queued", "ran", "received")
 
     def __init__(
         self,
@@ -77,7 +76,6 @@ class Run(Preparing):
         )
         self.node = asked
         self.received = received
-        self.prepared = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self.queued = False
         self.flights: list[Flight] = []
@@ -261,6 +259,7 @@ class Run(Preparing):
             if outputs is None:
                 self.ready.append(place)
             else:
+                self.count_hits((place,))
                 self.replay_kept(place)
                 if not self.closed:
                     self._advance(place, outputs, known=True)
