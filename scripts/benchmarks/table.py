@@ -1,7 +1,7 @@
 """Prints the rows that the benchmarks made as one table, and the machine they ran on. Called by `scripts/bench`.
 
 A row is a line `figure TAB value TAB peer TAB ratio TAB target`; the last three may be empty. The target is
-`<=1.5x`, `>=0.95x`, `<=0.3 ms`: it is met if the ratio's number is on its right side.
+`<=1.5x`, `>=0.95x`, `<=0.3 ms`: it is met if the ratio's number is on its right side. A line `# text` is a remark.
 """
 
 from __future__ import annotations
@@ -21,12 +21,15 @@ _NUMBER: Final = re.compile(r"-?[\d.]+")
 
 
 def main(files: list[str]) -> None:
-    print(_machine())
+    print(machine())
     for name in files:
         print()
         print(_line((f"{Path(name).stem.upper()}: {_HEAD[0]}", *_HEAD[1:])))
         print("-" * (sum(_WIDTHS) + len(_WIDTHS) - 1))
         for row in Path(name).read_text(encoding="utf-8").splitlines():
+            if row.startswith("# "):
+                print(row[2:])
+                continue
             figure, value, peer, ratio, target = (row.split("\t") + [""] * 5)[:5]
             print(_line((figure, value, peer or "-", ratio or "-", _shown(target), _met(ratio, target))))
 
@@ -49,7 +52,8 @@ def _met(ratio: str, target: str) -> str:
     return "yes" if (found <= wanted if limit[1] == "<=" else found >= wanted) else "no"
 
 
-def _machine() -> str:
+def machine() -> str:
+    """This machine, how busy it is, and what runs on it."""
     try:
         from importlib.metadata import version
 
