@@ -125,9 +125,10 @@ class CompiledGraph:
         index: node id to place.
         sinks: ids of nodes that nothing reads.
         hasher: what its digests are made by, and its keys are to be.
+        source: what it was compiled from.
     """
 
-    __slots__ = ("_planned_nodes", "_plans", "hasher", "index", "nodes", "revision", "sinks")
+    __slots__ = ("_planned_nodes", "_plans", "hasher", "index", "nodes", "revision", "sinks", "source")
 
     def __init__(
         self,
@@ -138,6 +139,7 @@ class CompiledGraph:
         stats: dict[str, TypeStats] | None = None,
         hasher: Hasher = XXH3,
     ) -> None:
+        self.source = graph
         self.revision = revision
         self.hasher = hasher
         stats = {} if stats is None else stats

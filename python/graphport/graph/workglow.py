@@ -58,7 +58,8 @@ def own_shape(raw: Any) -> tuple[dict[str, Any], list[Fault]]:
         edges = [_edge(item) for item in flows]
     if isinstance(items, list):
         nodes = [_node(item, faults) for item in items]
-        found = [edge for item in items if isinstance(item, dict) for edge in _dependencies(item, faults)]
+        tasks = items if "tasks" in raw else ()
+        found = [edge for item in tasks if isinstance(item, dict) for edge in _dependencies(item, faults)]
         if found and (edges is None or isinstance(edges, list)):
             edges = [*(edges or ()), *found]
     return {**rest, "nodes": nodes, "edges": edges}, faults

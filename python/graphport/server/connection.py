@@ -16,6 +16,7 @@ from graphport.core.version import VERSION
 from graphport.server import queries
 from graphport.server.answering import Answering
 from graphport.server.faults import fault
+from graphport.server.graph_queries import Later, Packed
 from graphport.server.loading import GraphLoader, is_small
 from graphport.wire import messages
 from graphport.wire.framing import FrameSplitter
@@ -250,6 +251,8 @@ class Connection:
             result = error
         if isinstance(result, Generator):
             self._answering.add(result, lambda answer: self._answered(message.req, answer))
+        elif isinstance(result, Later):
+            self._loader.load(lambda: result.reply(message.req), lambda packed: self._answered(message.req, packed))
         else:
             self._answered(message.req, result)
 
@@ -259,7 +262,7 @@ class Connection:
         if isinstance(result, GraphportError):
             self._outbox.send(messages.error(req, fault(result)))
         else:
-            self._outbox.send_about(req, messages.reply(req, result))
+            self._outbox.send_about(req, result if type(result) is Packed else messages.reply(req, result))
 
     def _open(self, message: messages.Open) -> None:
         evaluator: Evaluator = self._evaluator  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""Loads large graphs on a thread of its own, so that the event loop goes on meanwhile.
+"""Loads large graphs, and writes them down again, on a thread of its own, so that the event loop goes on meanwhile.
 
 Small ones are loaded where they come, which is sooner. Must not touch sessions: what was loaded is handed back on the
 loop. Called by `connection`.
@@ -12,7 +12,7 @@ import gc
 import logging
 import queue
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from graphport.core.errors import GraphportError, InternalError
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     Loaded = CompiledGraph | GraphportError
 
+_Made = TypeVar("_Made")
+
 _log = logging.getLogger("graphport.loading")
 
 # Nodes and edges that are loaded in less than the ten milliseconds which others may be kept waiting.
@@ -32,6 +34,9 @@ _SMALL: Final = 200
 def is_small(graph: dict[str, Any]) -> bool:
     """Whether the graph may be loaded on the loop."""
     inner = graph.get("graph", graph)
+    # In these shapes a graph may be larger than its lists are long.
+    if isinstance(inner, dict) and not inner.keys().isdisjoint(("tasks", "dataflows", "groups")):
+        return False
     parts = (inner.get("nodes"), inner.get("edges")) if isinstance(inner, dict) else ()
     return sum(len(part) for part in parts if isinstance(part, list | dict)) <= _SMALL
 
@@ -43,7 +48,7 @@ class GraphLoader:
         self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._started = False
 
-    def load(self, load: Callable[[], CompiledGraph], done: Callable[[Loaded], None]) -> None:
+    def load(self, load: Callable[[], _Made], done: Callable[[_Made | GraphportError], None]) -> None:
         """Call `load` on the thread, and `done` on the loop with what it returns or raises."""
         loop = asyncio.get_running_loop()
         self._work.put(lambda: _load(loop, load, done))
@@ -57,8 +62,10 @@ class GraphLoader:
             self._work.get()()
 
 
-def _load(loop: asyncio.AbstractEventLoop, load: Callable[[], CompiledGraph], done: Callable[[Loaded], None]) -> None:
-    loaded: Loaded
+def _load(
+    loop: asyncio.AbstractEventLoop, load: Callable[[], _Made], done: Callable[[_Made | GraphportError], None]
+) -> None:
+    loaded: _Made | GraphportError
     # Half a million new objects would have it look at all of them again and again, and everybody waits while it does.
     gc.disable()
     try:
@@ -66,8 +73,8 @@ def _load(loop: asyncio.AbstractEventLoop, load: Callable[[], CompiledGraph], do
     except GraphportError as error:
         loaded = error
     except Exception as error:  # the session's border, as on the loop
-        _log.exception("a graph could not be loaded")
-        loaded = InternalError(f"the graph could not be loaded: {type(error).__name__}; the log says where")
+        _log.exception("a graph could not be dealt with")
+        loaded = InternalError(f"the graph could not be dealt with: {type(error).__name__}; the log says where")
     finally:
         gc.freeze()  # else the next little collection would look at all of them
         gc.enable()

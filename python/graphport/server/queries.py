@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from graphport.core.errors import LookupFailed, WireError
 from graphport.demand.questions.metrics import metrics
 from graphport.graph.describe import describe
+from graphport.server import graph_queries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def answer(evaluator: Evaluator, what: str, args: dict[str, Any]) -> Any:
-    """The result of a query, as plain data, or a generator that pauses now and then and returns it.
+    """The result of a query, as plain data; or a generator that pauses now and then and returns it; or a `Later` of it.
 
     Raises:
         WireError: `bad_message` for an unknown question or argument.
@@ -72,4 +73,7 @@ QUERIES: Final[dict[str, Callable[[Evaluator, dict[str, Any]], Any]]] = {
     "nodes": _nodes,
     "health": _health,
     "metrics": _metrics,
+    "graph": graph_queries.graph,
+    "mermaid": graph_queries.mermaid,
+    "dot": graph_queries.dot,
 }

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 def test_these_are_the_questions() -> None:
-    assert list(QUERIES) == ["nodes", "health", "metrics"]
+    assert list(QUERIES) == ["nodes", "health", "metrics", "graph", "mermaid", "dot"]
 
 
 async def test_nodes_lists_all_types_by_name_as_data_that_travels() -> None:
