@@ -58,6 +58,7 @@ defmodule Graphport.Error do
     :undeclared_output,
     :unencodable_value,
     :unknown,
+    :unknown_edge,
     :unknown_instance,
     :unknown_node,
     :unknown_session,

@@ -57,6 +57,7 @@ CODES: Final[dict[str, str]] = {
     "undeclared_output": "A node returned an output that it does not declare.",
     "unencodable_value": "A value has no form on the wire.",
     "unknown": "An error code that this version does not know.",
+    "unknown_edge": "The session's graph has no such edge.",
     "unknown_instance": "No instance of that name runs in this BEAM.",
     "unknown_node": "The session's graph has no node of that id.",
     "unknown_session": "No session of that id is open.",

@@ -29,10 +29,11 @@ from graphport.demand.threads import NodeThreads
 from graphport.graph.compile import ALL_SINKS, CompiledGraph
 from graphport.graph.digest import BLAKE2B, XXH3
 from graphport.graph.port_types import check_value
+from graphport.graph.recompile import Recompiled, recompile
 from graphport.graph.validate import load_graph
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from graphport.contracts.cache_store import CacheStore
     from graphport.contracts.sink import DemandSink, Target
@@ -128,12 +129,33 @@ class Evaluator:
         Raises:
             LookupFailed: `unknown_session`.
         """
-        session = self._session(session_id)
+        session = self.session(session_id)
         del self.sessions[session_id]
         for run in list(session.runs.values()):
             run.fail(DemandStopped("the session was closed", code="cancelled"))
 
-    def _session(self, session_id: int) -> Session:
+    def edit(self, graph: CompiledGraph, edits: Sequence[Any]) -> Recompiled:
+        """Make of a session's graph an edited one. From any thread: it touches no session.
+
+        Raises:
+            GraphInvalid: with every fault found.
+        """
+        return recompile(graph, edits, self.catalogue, stats=self.stats)
+
+    def update(self, session_id: int, edited: Recompiled) -> None:
+        """Give a session the graph that `edit` made of its present one. Demands under way go on with the one before.
+
+        Raises:
+            LookupFailed: `unknown_session`.
+        """
+        self.session(session_id).graph = edited.graph
+
+    def session(self, session_id: int) -> Session:
+        """An open session.
+
+        Raises:
+            LookupFailed: `unknown_session`.
+        """
         session = self.sessions.get(session_id)
         if session is None:
             raise LookupFailed(f"session {session_id} is not open", code="unknown_session")
@@ -170,7 +192,7 @@ class Evaluator:
         try:
             if self._closing:
                 raise DemandStopped("the engine is stopping", code="shutting_down")
-            session = self.sessions.get(session_id) or self._session(session_id)
+            session = self.sessions.get(session_id) or self.session(session_id)
             target = _target(session.graph, node)
             if inputs:
                 _check_given(inputs, session.graph)
@@ -222,8 +244,9 @@ class Evaluator:
             return False
         target.stats.at_once += 1
         answer = plan.answer
-        if answer is None or answer[0] is not outputs:
-            meta = {"revision": session.graph.revision, "us": 0, "ran": 0, "cached": True, "skipped": False}
+        revision = session.graph.revision
+        if answer is None or answer[0] is not outputs or answer[2] != revision:
+            meta = {"revision": revision, "us": 0, "ran": 0, "cached": True, "skipped": False}
             prepared = self.sink.prepare(target.id, outputs, meta)
             if prepared is None:
                 meta["us"] = int((perf_counter() - received) * 1e6)
@@ -231,7 +254,7 @@ class Evaluator:
                 if deadline_ms is not None and self.sink.holds(demand):
                     self.sink.ends_by(demand, target.id, self.loop.time() + deadline_ms / 1000, overdue(deadline_ms))
                 return True
-            answer = plan.answer = (outputs, prepared)
+            answer = plan.answer = (outputs, prepared, revision)
         self.sink.complete_prepared(demand, answer[1], int((perf_counter() - received) * 1e6))
         return True
 

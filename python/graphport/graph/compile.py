@@ -1,7 +1,8 @@
 """Turns a validated graph into what the evaluator runs: integers instead of ids, digests, and a plan per target.
 
-A `CompiledGraph` is immutable but for its cache of plans; an edit makes a new one. No recursion, so a chain of 100,000
-nodes compiles. Must not evaluate anything. Called by `demand.session`; the graph has passed `graph.validate`.
+A `CompiledGraph` is immutable but for its cache of plans; an edit makes a new one (`recompile`). No recursion, so a
+chain of 100,000 nodes compiles. Must not evaluate anything. Called by `demand.evaluator`; the graph has passed
+`graph.validate`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ ASYNC: Final = 1
 THREAD: Final = 2
 ALL_SINKS: Final = "*"
 _EXECUTION: Final = {"inline": INLINE, "async": ASYNC, "thread": THREAD}
+
+# Where in a graph is what is demanded: a node, or several.
+Target = int | tuple[int, ...]
 
 # Plans are kept per target until they hold this many nodes together.
 _PLANNED_NODES_KEPT: Final = 1_000_000
@@ -106,6 +110,14 @@ class CompiledNode:
         self.needs_seed = False
         self.static_digest = b""
 
+    def at(self, index: int, edges: tuple[Edge, ...]) -> CompiledNode:
+        """The same node at another place, its sources perhaps too."""
+        node = CompiledNode.__new__(CompiledNode)
+        for name in CompiledNode.__slots__:
+            setattr(node, name, getattr(self, name))
+        node.index, node.edges = index, edges
+        return node
+
 
 def _same(value: Any) -> Any:
     return value
@@ -128,7 +140,7 @@ class CompiledGraph:
         source: what it was compiled from.
     """
 
-    __slots__ = ("_planned_nodes", "_plans", "hasher", "index", "nodes", "revision", "sinks", "source")
+    __slots__ = ("_consumers", "_planned_nodes", "_plans", "hasher", "index", "nodes", "revision", "sinks", "source")
 
     def __init__(
         self,
@@ -139,12 +151,8 @@ class CompiledGraph:
         stats: dict[str, TypeStats] | None = None,
         hasher: Hasher = XXH3,
     ) -> None:
-        self.source = graph
-        self.revision = revision
-        self.hasher = hasher
+        self._begin(graph, revision, hasher)
         stats = {} if stats is None else stats
-        self.nodes: list[CompiledNode] = []
-        self.index: dict[str, int] = {}
         for place, node in enumerate(graph.nodes):
             node_type = catalogue.get(node.type)
             if node_type is None:
@@ -154,7 +162,7 @@ class CompiledGraph:
             self.index[node.id] = place
         incoming: list[list[Edge]] = [[] for _ in self.nodes]
         read = bytearray(len(self.nodes))
-        many = _Collecting()
+        many = Collecting()
         for edge in graph.edges:
             source, target = self.index[edge.source], self.index[edge.target]
             node_type = self.nodes[target].type
@@ -164,12 +172,49 @@ class CompiledGraph:
             read[source] = 1
             if edge.source_handle == ERROR_PORT:
                 self.nodes[source].routes_error = self.nodes[source].branches = True
-        digests = _DigestParts(hasher)
+        digests = DigestParts(hasher)
         for compiled, model, edges in zip(self.nodes, graph.nodes, incoming, strict=True):
-            _fill(compiled, model.data, graph.settings, edges, digests)
-        self.sinks = [node.id for node in self.nodes if not read[node.index]]
-        self._plans: OrderedDict[int | tuple[int, ...], Plan] = OrderedDict()
+            fill(compiled, model.data, graph.settings, edges, digests)
+        self.sinks: list[str] = [node.id for node in self.nodes if not read[node.index]]
+
+    def _begin(self, graph: Graph, revision: int, hasher: Hasher) -> None:
+        self.hasher = hasher
+        self.source = graph
+        self.revision = revision
+        self.nodes: list[CompiledNode] = []
+        self.index: dict[str, int] = {}
+        self._consumers: list[list[int]] | None = None
+        self._plans: OrderedDict[Target, Plan] = OrderedDict()
         self._planned_nodes = 0
+
+    @classmethod
+    def of_parts(
+        cls,
+        graph: Graph,
+        nodes: list[CompiledNode],
+        index: dict[str, int],
+        sinks: list[str],
+        consumers: list[list[int]],
+        *,
+        revision: int,
+        hasher: Hasher,
+    ) -> CompiledGraph:
+        """A graph of nodes that are compiled already; see the attributes, and `consumers`."""
+        made = cls.__new__(cls)
+        made._begin(graph, revision, hasher)
+        made.nodes, made.index, made._consumers = nodes, index, consumers
+        made.sinks = sinks
+        return made
+
+    def consumers(self) -> list[list[int]]:
+        """Per node the places of those that read it, each once. Found at the first call, which is that of an edit."""
+        if self._consumers is None:
+            self._consumers = readers(self.nodes)
+        return self._consumers
+
+    def plans(self) -> list[tuple[Target, Plan]]:
+        """The plans made so far, with their targets."""
+        return list(self._plans.items())
 
     def plan_of(self, node_id: str) -> Plan | None:
         """The plan for a node, made now if there is none yet; None if the graph has no node of that id."""
@@ -178,21 +223,22 @@ class CompiledGraph:
             return None
         return self._plans.get(index) or made(self.planning(index))
 
-    def known_plan(self, target: int | tuple[int, ...]) -> Plan | None:
+    def known_plan(self, target: Target) -> Plan | None:
         """The plan for a target, or for several, if it was made before."""
         return self._plans.get(target)
 
-    def planning(self, target: int | tuple[int, ...]) -> Generator[None, None, Plan]:
+    def planning(self, target: Target) -> Generator[None, None, Plan]:
         """Make the plan for a target, or for several different ones, bit by bit; it is kept for next time."""
         plan = self._plans.get(target)
         if plan is None:
             plan = yield from planning(
                 self.nodes, target, CompiledNode(-1, "", _AWAITS_TARGETS, TypeStats()), self.hasher
             )
-            self._keep(target, plan)
+            self.keep(target, plan)
         return plan
 
-    def _keep(self, target: int | tuple[int, ...], plan: Plan) -> None:
+    def keep(self, target: Target, plan: Plan) -> None:
+        """Keep a plan for next time; the oldest ones go when there are too many."""
         if target in self._plans:
             return  # two demands made it at once
         self._plans[target] = plan
@@ -202,13 +248,23 @@ class CompiledGraph:
             self._planned_nodes -= len(dropped.nodes)
 
 
-class _Collecting:
+def readers(nodes: list[CompiledNode]) -> list[list[int]]:
+    """Per node the places of those that read it, each once."""
+    found: list[list[int]] = [[] for _ in nodes]
+    for node in nodes:
+        for source in dict.fromkeys([edge[0] for edge in node.edges]):
+            found[source].append(node.index)
+    return found
+
+
+class Collecting:
     """Remembers per type and port whether the port collects many edges."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], bool] = {}
 
     def port(self, node_type: NodeType, name: str) -> bool:
+        """Whether that input of the type does."""
         key = (node_type.spec.type, name)
         known = self._known.get(key)
         if known is None:
@@ -217,7 +273,7 @@ class _Collecting:
         return known
 
 
-class _DigestParts:
+class DigestParts:
     """Digests that many nodes of one graph share."""
 
     def __init__(self, hasher: Hasher) -> None:
@@ -225,6 +281,7 @@ class _DigestParts:
         self._types: dict[str, bytes] = {}
 
     def of_type(self, node_type: NodeType) -> bytes:
+        """What the type adds to the static digest of each of its nodes."""
         spec = node_type.spec
         known = self._types.get(spec.type)
         if known is None:
@@ -233,12 +290,12 @@ class _DigestParts:
         return known
 
 
-def _fill(
+def fill(
     node: CompiledNode,
     data: dict[str, Any],
     settings: dict[str, Any],
     edges: Iterable[Edge],
-    digests: _DigestParts,
+    digests: DigestParts,
 ) -> None:
     """Give a node its edges, base inputs and static digest."""
     node.edges = tuple(edges)

@@ -6,6 +6,7 @@ evaluate anything. Made by `compile.CompiledGraph`, which keeps plans; walked by
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from graphport.graph.values import FIXED
@@ -63,7 +64,8 @@ class Plan:
         plain: 1 for nodes whose inputs can be put together without any special case.
         keys: keys of all nodes, once computed, where they are the same for every demand without inputs of its own.
         keys_generation: the session's generation for which `keys` holds.
-        answer: the target's outputs as they were last found in the cache, and what the evaluator's sink made of them.
+        answer: the target's outputs as they were last found in the cache, what the evaluator's sink made of them, and
+            for which revision.
     """
 
     __slots__ = (
@@ -108,7 +110,17 @@ class Plan:
         self.plain = bytearray()
         self.keys: list[bytes | None] | None = None
         self.keys_generation = -1
-        self.answer: tuple[dict[str, Any], Any] | None = None
+        self.answer: tuple[dict[str, Any], Any, int] | None = None
+
+    def with_nodes(self, replaced: dict[int, CompiledNode]) -> Plan:
+        """The plan with other nodes, by place, that have the same type and the same edges."""
+        plan = copy.copy(self)
+        plan.nodes, plan.plain = self.nodes.copy(), self.plain.copy()
+        for place, node in replaced.items():
+            plan.nodes[place] = node
+            plan.plain[place] = _is_plain(node)
+        plan.keys, plan.keys_generation, plan.answer = None, -1, None
+        return plan
 
 
 def planning(
@@ -191,11 +203,15 @@ def _place(plan: Plan, place: int, node: CompiledNode, edges: tuple[Edge, ...], 
         plan.seeded.append(place)
     if node.streams:
         plan.streaming.append(place)
-    plan.plain.append(
+    plan.plain.append(_is_plain(node))
+
+
+def _is_plain(node: CompiledNode) -> bool:
+    return (
         not node.required
         and not node.needs_seed
         and node.policy is None
-        and not any(edge[3] for edge in edges)
+        and not any(edge[3] for edge in node.edges)
         and all(value.__class__ in FIXED for value in node.base.values())
     )
 

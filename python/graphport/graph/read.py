@@ -85,6 +85,23 @@ def read_graph(raw: Any, known: Container[str] = ()) -> Reading:
     return reading
 
 
+def read_nodes(items: list[Any]) -> tuple[list[Node | None], list[tuple[int, str]]]:
+    """Nodes by themselves, which must say their type. Where one is wrong there is None, and its place and problem."""
+    return _aligned(_NODES, [_node_fields(item) for item in items])
+
+
+def read_edges(items: list[Any]) -> tuple[list[Edge | None], list[tuple[int, str]]]:
+    """Edges by themselves. Where one is wrong there is None, and its place and problem."""
+    return _aligned(_EDGES, [_edge_fields(item) for item in items])
+
+
+def _aligned(adapter: TypeAdapter[list[_Item]], fields: list[Any]) -> tuple[list[_Item | None], list[tuple[int, str]]]:
+    sound, problems = _read_all(adapter, fields)
+    wrong = {index for index, _ in problems}
+    rest = iter(sound)
+    return [None if index in wrong else next(rest) for index in range(len(fields))], problems
+
+
 def _wrong(reading: Reading, message: str, node: str | None = None) -> None:
     reading.faults.append(Fault("bad_message", message, node))
 

@@ -18,7 +18,7 @@ from graphport.graph.port_types import check_value, fits
 from graphport.graph.read import Reading, read_graph
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
     from graphport.contracts.node import NodeSpec
     from graphport.graph.catalogue import Catalogue
@@ -43,7 +43,7 @@ def load_graph(raw: Any, catalogue: Catalogue) -> Graph:
         GraphInvalid: with every fault of shape and of meaning.
     """
     reading = read_graph(raw, catalogue)
-    faults = reading.faults + _Inspection(reading, catalogue).run()
+    faults = faults_of(reading, catalogue)
     if faults:
         raise invalid_graph(faults)
     return reading.graph
@@ -60,9 +60,14 @@ def validate(graph: Graph, catalogue: Catalogue) -> None:
         raise invalid_graph(faults)
 
 
-def find_faults(graph: Graph, catalogue: Catalogue) -> list[Fault]:
-    """Every fault of a graph that was built, not read."""
-    return _Inspection(Reading(graph), catalogue).run()
+def find_faults(graph: Graph, catalogue: Catalogue, *, inputs_of: Container[str] | None = None) -> list[Fault]:
+    """Every fault of a graph that was built, not read. Inputs are looked at of all nodes, or of those of these ids."""
+    return _Inspection(Reading(graph), catalogue, inputs_of).run()
+
+
+def faults_of(reading: Reading, catalogue: Catalogue) -> list[Fault]:
+    """Every fault of what was read, those of the reading first."""
+    return reading.faults + _Inspection(reading, catalogue).run()
 
 
 @dataclass(slots=True)
@@ -87,8 +92,9 @@ def _ports(spec: NodeSpec) -> _Ports:
 class _Inspection:
     """One pass over one graph."""
 
-    def __init__(self, reading: Reading, catalogue: Catalogue) -> None:
+    def __init__(self, reading: Reading, catalogue: Catalogue, inputs_of: Container[str] | None = None) -> None:
         self._reading = reading
+        self._inputs_of = inputs_of
         self._graph = reading.graph
         self._catalogue = catalogue
         self._faults: list[Fault] = []
@@ -208,7 +214,7 @@ class _Inspection:
     def _look_at_inputs(self) -> None:
         for node in self._graph.nodes:
             ports = self._ports_of_type[node.type]
-            if ports is None:
+            if ports is None or (self._inputs_of is not None and node.id not in self._inputs_of):
                 continue
             for port in ports.required:
                 self._look_for_missing_input(node, port)

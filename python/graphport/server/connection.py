@@ -17,7 +17,8 @@ from graphport.server import queries
 from graphport.server.answering import Answering
 from graphport.server.faults import fault
 from graphport.server.graph_queries import Later, Packed
-from graphport.server.loading import GraphLoader, is_small
+from graphport.server.loading import NAMED_MOST, GraphLoader, is_small
+from graphport.server.updating import Updates
 from graphport.wire import messages
 from graphport.wire.framing import FrameSplitter
 from graphport.wire.limits import (
@@ -43,7 +44,7 @@ EXIT_NODES: Final = 66
 EXIT_FAILED: Final = 70
 
 # What may come in parts.
-_LONG: Final = (messages.DemandAsync, messages.Open, messages.Query, messages.Malformed)
+_LONG: Final = (messages.DemandAsync, messages.Open, messages.Update, messages.Query, messages.Malformed)
 
 _FAILED: Final = "the engine failed at this message; its log says where"
 
@@ -75,6 +76,7 @@ class Connection:
         # Sessions whose graph is being loaded, and whether it is still wanted.
         self._loading: dict[int, bool] = {}
         self._evaluator: Evaluator | None = None
+        self._updates: Updates | None = None
         self._over = False
         self._frames = self._bytes = 0
         self._credited_frames = self._credited_bytes = 0
@@ -86,6 +88,7 @@ class Connection:
             messages.Query: self._query,
             messages.Part: self._part,
             messages.Open: self._open,
+            messages.Update: self._update,
             messages.Close: self._close,
             messages.Ping: self._ping,
             messages.Credit: self._credit,
@@ -159,7 +162,8 @@ class Connection:
             self._refuse(WireError(text, code="protocol_mismatch"), EXIT_PROTOCOL)
             return
         try:
-            self._evaluator = self._start(message.options)
+            evaluator = self._evaluator = self._start(message.options)
+            self._updates = Updates(evaluator, self._outbox, self._loader, lambda held: self._safely(self._begin, held))
         except GraphportError as error:
             self._refuse(error, EXIT_NODES)
             return
@@ -179,8 +183,11 @@ class Connection:
         self._outbox.send(messages.ready(facts))
 
     def _handle(self, message: messages.Message) -> None:
+        self._safely(self._handlers[message.__class__], message)
+
+    def _safely(self, handler: Callable[[Any], None], message: messages.Message) -> None:
         try:
-            self._handlers[message.__class__](message)
+            handler(message)
         except Exception:  # the session's border: a fault of ours must not end the engine
             _log.exception("a %s message could not be handled", type(message).__name__)
             self._apologise(message)
@@ -191,18 +198,29 @@ class Connection:
             if self._evaluator is not None:
                 self._evaluator.abandon(message.demand)
             self._outbox.fail(message.demand, message.node, InternalError(_FAILED))
-        elif isinstance(message, messages.Open | messages.Close | messages.Query):
+        elif isinstance(message, messages.Open | messages.Update | messages.Close | messages.Query):
             self._outbox.send(messages.error(message.req, error))
 
     # Messages. `_evaluator` is set by the time any of these is called.
 
     def _demand(self, message: messages.DemandAsync) -> None:
-        if message.demand in self._evaluator.runs or self._outbox.holds(message.demand):  # type: ignore[union-attr]
+        if self._is_open(message.demand):
             error = LookupFailed(f"demand {message.demand} is open already", code="duplicate_id")
             self._outbox.send(messages.error(None, fault(error)))
             return
         if message.window is not None:
             self._outbox.open_window(message.demand, message.window)
+        if not self._updates.hold(message):  # type: ignore[union-attr]
+            self._begin(message)
+
+    def _is_open(self, demand: int) -> bool:
+        return (
+            demand in self._evaluator.runs  # type: ignore[union-attr]
+            or self._outbox.holds(demand)
+            or self._updates.holds(demand)  # type: ignore[union-attr]
+        )
+
+    def _begin(self, message: messages.DemandAsync) -> None:
         self._evaluator.demand(  # type: ignore[union-attr]
             message.demand,
             message.session,
@@ -215,7 +233,8 @@ class Connection:
         )
 
     def _cancel(self, message: messages.Cancel) -> None:
-        is_open = message.demand in self._evaluator.runs or self._outbox.holds(message.demand)  # type: ignore[union-attr]
+        is_open = self._is_open(message.demand)
+        self._updates.cancel(message.demand)  # type: ignore[union-attr]
         self._evaluator.cancel(message.demand)  # type: ignore[union-attr]
         self._outbox.cancel(message.demand)
         if self._transfers.forget(message.demand) and not is_open:
@@ -284,12 +303,15 @@ class Connection:
             loaded = DemandStopped("the session was closed while its graph was loaded", code="cancelled")
         self._opened(message, loaded)
 
+    def _update(self, message: messages.Update) -> None:
+        self._updates.update(message)  # type: ignore[union-attr]
+
     def _opened(self, message: messages.Open, loaded: Loaded) -> None:
         if isinstance(loaded, GraphportError):
             self._outbox.send(messages.error(message.req, fault(loaded)))
             return
         self._evaluator.add(message.session, loaded)  # type: ignore[union-attr]
-        facts = {"revision": loaded.revision, "nodes": len(loaded.nodes), "sinks": loaded.sinks[:1_000]}
+        facts = {"revision": loaded.revision, "nodes": len(loaded.nodes), "sinks": loaded.sinks[:NAMED_MOST]}
         self._outbox.send_about(message.req, messages.reply(message.req, facts))
 
     def _close(self, message: messages.Close) -> None:
@@ -302,6 +324,7 @@ class Connection:
         except GraphportError as error:
             self._outbox.send(messages.error(message.req, fault(error)))
             return
+        self._updates.closed(message.session)  # type: ignore[union-attr]
         self._outbox.send(messages.reply(message.req, None))
 
     def _ping(self, message: messages.Ping) -> None:
@@ -314,8 +337,7 @@ class Connection:
     def _malformed(self, message: messages.Malformed) -> None:
         if message.demand is not None:
             demand, node = message.demand
-            known = self._evaluator is not None and demand in self._evaluator.runs
-            if not known and not self._outbox.holds(demand):
+            if not (self._evaluator is not None and self._is_open(demand)):
                 self._outbox.fail(demand, node, message.error)
                 return
         self._outbox.send(messages.error(message.req, fault(message.error)))

@@ -1,7 +1,7 @@
-"""Loads large graphs, and writes them down again, on a thread of its own, so that the event loop goes on meanwhile.
+"""Loads and edits large graphs, and writes them down, on a thread of its own, so that the event loop goes on meanwhile.
 
 Small ones are loaded where they come, which is sooner. Must not touch sessions: what was loaded is handed back on the
-loop. Called by `connection`.
+loop. Called by `connection` and `updating`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ _log = logging.getLogger("graphport.loading")
 
 # Nodes and edges that are loaded in less than the ten milliseconds which others may be kept waiting.
 _SMALL: Final = 200
+# Ids that a reply names of each kind.
+NAMED_MOST: Final = 1_000
 
 
 def is_small(graph: dict[str, Any]) -> bool:
@@ -42,7 +44,7 @@ def is_small(graph: dict[str, Any]) -> bool:
 
 
 class GraphLoader:
-    """One thread that loads one graph after the other. Asked on the loop's thread."""
+    """One thread that loads, or edits, one graph after the other. Asked on the loop's thread."""
 
     def __init__(self) -> None:
         self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()

@@ -34,6 +34,15 @@ class Open:
 
 
 @dataclass(slots=True)
+class Update:
+    """Edit a session's graph; `graph.edit` says what an edit is."""
+
+    req: int
+    session: int
+    edits: list[Any]
+
+
+@dataclass(slots=True)
 class Close:
     """Forget a session; its open demands end as cancelled."""
 
@@ -138,7 +147,7 @@ class Malformed:
     req: int | None = None
 
 
-Message = Hello | Open | Close | DemandAsync | Cancel | Grant | Hold | Query | Part | Ping | Credit | Malformed
+Message = Hello | Open | Update | Close | DemandAsync | Cancel | Grant | Hold | Query | Part | Ping | Credit | Malformed
 
 
 def ready(facts: dict[str, Any]) -> bytes:

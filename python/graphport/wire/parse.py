@@ -25,6 +25,7 @@ from graphport.wire.messages import (
     Part,
     Ping,
     Query,
+    Update,
 )
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _malformed(message: list[Any], text: str) -> Malformed:
     if name == "demand_async" and len(message) > 1 and _is_id(message[1]):
         node = message[3] if len(message) > 3 and _is_target(message[3]) else ""
         answer.demand = (message[1], node)
-    elif name in ("open", "close", "query", "part") and len(message) > 1 and _is_id(message[1]):
+    elif name in ("open", "update", "close", "query", "part") and len(message) > 1 and _is_id(message[1]):
         answer.req = message[1]
     return answer
 
@@ -111,7 +112,7 @@ def _typed(value: Any, kind: type, name: str) -> Any:
     raise _Wrong(f"{name}: expected {_KIND_NAMES[kind]}, got {_shown(value)}")
 
 
-_KIND_NAMES: Final = {int: "an integer", str: "text", dict: "a map", bool: "a boolean"}
+_KIND_NAMES: Final = {int: "an integer", str: "text", dict: "a map", list: "a list", bool: "a boolean"}
 
 
 class _Short(Repr):
@@ -147,6 +148,11 @@ def _open(message: list[Any]) -> Open:
     if _typed(options, dict, "open.options"):
         raise _Wrong(f"open.options: unknown option {_shown(next(iter(options)))}")
     return Open(_id(req, "req"), _id(session, "session"), _typed(graph, dict, "graph"), options)
+
+
+def _update(message: list[Any]) -> Update:
+    _, req, session, edits = message
+    return Update(_id(req, "req"), _id(session, "session"), _typed(edits, list, "edits"))
 
 
 def _close(message: list[Any]) -> Close:
@@ -249,6 +255,7 @@ def _credit(message: list[Any]) -> Credit:
 _PARSERS: Final[dict[str, Callable[[list[Any]], Message]]] = {
     "hello": _hello,
     "open": _open,
+    "update": _update,
     "close": _close,
     "demand_async": _demand_async,
     "cancel": _cancel,
@@ -262,6 +269,7 @@ _PARSERS: Final[dict[str, Callable[[list[Any]], Message]]] = {
 _ARITY: Final = {
     "hello": 1,
     "open": 4,
+    "update": 3,
     "close": 2,
     "demand_async": 4,
     "cancel": 1,
