@@ -7,8 +7,11 @@ What must hold after each move is said in `tests/support/random_evaluation.py`; 
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
@@ -19,7 +22,7 @@ from tests.support.random_nodes import Stop
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from tests.support.random_nodes import Execution
+    from tests.support.random_nodes import NodeCall
 
 _SESSIONS_MOST = 3
 
@@ -39,7 +42,7 @@ class Evaluation(RuleBasedStateMachine):
         self._loop.run_until_complete(move)
         self._sound = True
 
-    def _unfinished(self, data: st.DataObject) -> Execution:
+    def _unfinished(self, data: st.DataObject) -> NodeCall:
         # Threads come in any order.
         return data.draw(st.sampled_from(sorted(self.driven.floor.unfinished, key=lambda one: repr(one.identity))))
 
@@ -113,10 +116,23 @@ class Evaluation(RuleBasedStateMachine):
         self._loop.close()
 
 
-def test_whatever_happens_answers_and_executions_are_those_of_the_reference() -> None:
+def _run(examples: int, seed: int | None = None) -> None:
+    machine = Evaluation if seed is None else hypothesis.seed(seed)(Evaluation)
     run_state_machine_as_test(
-        Evaluation,
+        machine,
         settings=settings(
-            max_examples=400, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=examples, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
+
+
+def test_whatever_happens_answers_and_executions_are_those_of_the_reference() -> None:
+    _run(60)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_whatever_happens_in_many_ways_it_is_right() -> None:
+    seed = random.SystemRandom().getrandbits(32)
+    print("seed", seed)  # noqa: T201 - shown if it fails
+    _run(900, seed)

@@ -6,14 +6,13 @@ that has begun, must be what the reference says.
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.support.evaluation import Bench
+from tests.support.evaluation import Bench, until
 from tests.support.random_graphs import targets_of
-from tests.support.random_nodes import Execution, Floor, streamed_text
+from tests.support.random_nodes import Floor, NodeCall, streamed_text
 from tests.support.reference_evaluator import Knowledge, Reference
 
 from graphport.demand.memo import Memo
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 _THREADS: Final = 64
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Asked:
     """A demand.
 
@@ -92,7 +91,7 @@ class Driven:
         """Demands that have no answer."""
         return [one for one in self.asked if one.answer is None]
 
-    def at_door(self) -> list[Execution]:
+    def at_door(self) -> list[NodeCall]:
         """Executions that wait for the test."""
         return [one for one in self.floor.unfinished if one.at_door]
 
@@ -119,6 +118,8 @@ class Driven:
             self.evaluator.demand(
                 number, session, target, inputs=given, stream=stream, fresh=fresh, deadline_ms=deadline_ms
             )
+            while fresh and (run := self.evaluator.runs.get(number)) is not None and run._preparing is not None:
+                self.evaluator.advance()  # it is prepared a bit at a time, and only then its seeds are drawn
             targets, seeds = targets_of(graph, target), self._seeds(session)
             self._check_seeds(graph, before, seeds, targets if fresh else [])
             reference = Reference(graph, targets, given, self.knowledge, number, seeds.__getitem__)
@@ -176,7 +177,7 @@ class Driven:
         await self.settle()
         assert all(one.answer is not None and one.answer.code == "cancelled" for one in ended)
 
-    async def go_on(self, execution: Execution, failure: BaseException | None = None) -> None:
+    async def go_on(self, execution: NodeCall, failure: BaseException | None = None) -> None:
         """Let a node that waits go on, or fail."""
         if failure is not None and not execution.given_up:
             self._disturbed = True
@@ -219,6 +220,7 @@ class Driven:
         """Stop the evaluator; nothing is left of it."""
         for asked in self.open:
             asked.excuses.add("shutting_down")
+            self._disturbed = True
         await self.evaluator.close()
         for execution in self.floor.unfinished:
             execution.go_on()
@@ -231,13 +233,12 @@ class Driven:
 
     async def settle(self) -> None:
         """Let the loop run until nothing goes on by itself, and compare."""
-        while not self._is_quiet():
-            await asyncio.sleep(0)
+        await until(self._is_quiet)
         new = self.floor.executions[self._seen :]
         self._seen += len(new)
         wanted = {what for asked in self.open for what in self._identities(asked)}
         for execution in new:
-            assert execution.identity in wanted, f"nobody needs {execution.identity}"
+            assert execution.identity in wanted, f"nobody needs {execution.identity}: {wanted}"
         for asked in self.open:
             asked.answer = self.sink.get(asked.number)
             if asked.answer is not None:
@@ -307,7 +308,7 @@ class Driven:
             assert count <= most, f"{what} was executed {count} times, instead of {most} at most"
         if not self.open and not self._disturbed and not self.forgets:
             exactly = self._once + Counter({what: len(keys) for what, keys in self._lasting.items()})
-            assert begun == exactly
+            assert begun == exactly, (begun - exactly, exactly - begun)
 
     def _check_rest(self) -> None:
         """Nothing is open, so nothing is under way; and where nothing disturbed it, all that was needed has run."""

@@ -82,7 +82,7 @@ def demands(draw: st.DrawFn, graph: DrawnGraph) -> tuple[Target, Given]:
         kind = graph.nodes[name].kind
         port = draw(st.sampled_from(kind.ports))
         given.setdefault(name, {})[port] = draw(values(kind, port))
-    several = st.lists(names, min_size=1, max_size=3, unique=True).map(tuple)
+    several = st.lists(names, min_size=1, max_size=3, unique=True)
     target: Target = draw(st.one_of(names, several, st.just("*")))
     return target, given
 

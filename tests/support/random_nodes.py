@@ -26,7 +26,7 @@ SETTING: Final = "sa"
 DEFAULT: Final = 7
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Kind:
     """A kind of node.
 
@@ -71,7 +71,8 @@ class Kind:
 
 
 def _kinds() -> dict[str, Kind]:
-    both, branches = {"single": ("a",), "many": ("many",)}, ("yes", "no")
+    both: dict[str, Any] = {"single": ("a",), "many": ("many",)}
+    branches = ("yes", "no")
     kinds = [
         Kind(name="plain"),
         Kind(name="list", **both),
@@ -144,12 +145,12 @@ def identity(kind: Kind, inputs: dict[str, Any]) -> Any:
     return kind.name, frozen(inputs)
 
 
-class Stop(Exception):  # noqa: N818 - a node that is told to fail
+class Stop(Exception):
     """What a waiting node raises when the test makes it fail."""
 
 
-@dataclass(eq=False)
-class Execution:
+@dataclass(eq=False, repr=False)
+class NodeCall:
     """One call of a node's handler.
 
     Attributes:
@@ -214,12 +215,12 @@ class Floor:
     """
 
     def __init__(self, *, doors: bool = True) -> None:
-        self.executions: list[Execution] = []
+        self.executions: list[NodeCall] = []
         self._doors = doors
-        self._same: dict[str, list[Any]] = {}
+        self._same: dict[str, Any] = {}
 
     @property
-    def unfinished(self) -> list[Execution]:
+    def unfinished(self) -> list[NodeCall]:
         """What has begun and not ended."""
         return [one for one in self.executions if one.state in ("running", "waiting")]
 
@@ -247,8 +248,8 @@ class Floor:
             code_digest=xxh3(kind.name.encode()),
         )
 
-    def _begin(self, kind: Kind, inputs: dict[str, Any], ctx: Any) -> Execution:
-        execution = Execution(kind, identity(kind, inputs), ctx)
+    def _begin(self, kind: Kind, inputs: dict[str, Any], ctx: Any) -> NodeCall:
+        execution = NodeCall(kind, identity(kind, inputs), ctx)
         self.executions.append(execution)
         return execution
 
@@ -282,7 +283,7 @@ class Floor:
         execution.state = "broken" if execution.given_up else "returned"
         return outputs
 
-    async def _stay(self, execution: Execution, kind: Kind, inputs: dict[str, Any], ctx: Any) -> None:
+    async def _stay(self, execution: NodeCall, kind: Kind, inputs: dict[str, Any], ctx: Any) -> None:
         if kind.streams:
             await ctx.stream("value", streamed_text(compute(kind, inputs))[:1])
         if kind.waits and self._doors:
@@ -290,16 +291,16 @@ class Floor:
         elif inputs["k"] % 2:
             await asyncio.sleep(0)
 
-    def _result(self, execution: Execution, kind: Kind, inputs: dict[str, Any]) -> dict[str, Any]:
+    def _result(self, execution: NodeCall, kind: Kind, inputs: dict[str, Any]) -> dict[str, Any]:
         outputs = compute(kind, inputs)
         if execution.given_up:
-            return {port: POISON for port in outputs}
+            return dict.fromkeys(outputs, POISON)
         if kind.name == "same-list":
             # It spoils what it was given, and returns one and the same list again and again.
             _spoil(inputs)
             mine = self._same.setdefault("list", [])
             mine[:] = outputs["value"]
-            outputs = self._same.setdefault("outputs", {})  # type: ignore[assignment]
+            outputs = self._same.setdefault("outputs", {})
             outputs["value"] = mine
         return outputs
 

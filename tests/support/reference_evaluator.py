@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tests.support.random_nodes import DEFAULT, KINDS, SETTING, Kind, compute, frozen, identity
+from tests.support.random_nodes import DEFAULT, SETTING, Kind, compute, frozen, identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -170,7 +170,8 @@ class Reference:
     @property
     def lasting(self) -> set[Key]:
         """Those of `ran` whose results the cache can give to others."""
-        return {settled.key for name, settled in self.settled.items() if settled.ran and self._recurs(name)}  # type: ignore[misc]
+        rows = self.settled.items()
+        return {one.key for name, one in rows if one.ran and one.key is not None and self._recurs(name)}
 
     def outputs(self) -> dict[str, dict[str, Any]]:
         """The answer, by target: of a gate both branches, null for the dead one; of a skipped node nothing."""
@@ -203,7 +204,7 @@ class Reference:
     def _settle(self, name: str) -> Settled:
         key = self._early_key(name)
         if key in self._knowledge.cache:
-            return Settled(key, self._knowledge.cache[key])  # type: ignore[index]
+            return Settled(key, self._knowledge.cache[key])
         edges = self._edges(name)
         doubtful = [edge for edge in edges if self._may_be_dead(edge)]
         for asked in (doubtful, edges):  # what may be dead first

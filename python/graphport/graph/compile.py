@@ -16,6 +16,7 @@ from graphport.contracts.node import ERROR_PORT, NodeSpec, NodeType
 from graphport.core.version import VERSION
 from graphport.graph.digest import XXH3
 from graphport.graph.model import static_input
+from graphport.graph.owned import owning_handler
 from graphport.graph.plan import made, planning
 from graphport.graph.type_stats import TypeStats
 from graphport.graph.values import own_copy
@@ -90,7 +91,7 @@ class CompiledNode:
         self.index = index
         self.id = node_id
         self.type = node_type
-        self.handler: Callable[[dict[str, Any], Any], Any] = node_type.handler
+        self.handler: Callable[[dict[str, Any], Any], Any] = owning_handler(node_type)
         self.execution = _EXECUTION[spec.execution]
         self.given: Callable[[Any], Any] = _same if node_type.trusted else own_copy
         self.gate = self.branches = spec.gate
@@ -306,8 +307,8 @@ def fill(
     for port in node.type.spec.inputs:
         name = port.name
         given, value = static_input(port, data, settings)
-        if port.multiple and value is None:
-            value = []
+        if port.multiple and (value is None or name in by_edge):
+            value = []  # where all edges are dead, nothing comes, and not the data that they outrank
         node.base[name] = value
         if name in by_edge:
             continue

@@ -288,3 +288,21 @@ async def test_a_gate_that_was_evicted_decides_anew() -> None:
         assert await b.outputs("both") == {"value": [["v", 1]]}
         assert await b.outputs("both", inputs={"v": {"x": "w"}}) == {"value": [["w", 1]]}
         assert "no" not in calls
+
+
+async def test_a_list_port_whose_edges_are_all_dead_is_empty_whatever_the_data_says() -> None:
+    calls = Calls()
+    gate = make_type("gate", lambda _inputs, _ctx: {"no": 1}, outputs=["yes", "no"], gate=True)
+    both = calls.inline("both", lambda inputs: {"value": inputs["items"]}, inputs=[many("items"), many("others")])
+    async with bench(gate, both) as b:
+        nodes: dict[str, str | tuple[str, dict[str, Any]]] = {
+            "g": "gate",
+            "one": ("both", {"items": [1]}),
+            "two": ("both", {"items": [2]}),
+        }
+        edges = [
+            f"g.{out} -> {node}.{port}" for node in ("one", "two") for out, port in (("yes", "items"), ("no", "others"))
+        ]
+        b.open(graph(nodes, *edges))
+
+        assert await b.outputs(["one", "two"]) == {"one": {"value": []}, "two": {"value": []}}
