@@ -15,6 +15,8 @@ defmodule Graphport.Options do
       %{inputs: %{}, timeout: 60_000, fresh: true}
   """
 
+  alias Graphport.Options.Cache
+
   @inputs {:inputs, :inputs, %{},
            "Values that win over edges, node data, settings and defaults, for this demand: node id to port to value."}
   @fresh {:fresh, :boolean, false, "Draw new seeds for the sampling nodes that the demand needs."}
@@ -44,6 +46,12 @@ defmodule Graphport.Options do
       {:backend, :backend, nil,
        "What runs models: `\"xllamacpp\"`, `\"llama-cpp-python\"`, `\"llama-server\"` or `\"external\"`. Else the variable " <>
          "`GRAPHPORT_BACKEND`, then the first that is installed."},
+      {:cache, :cache, [],
+       "How much an engine keeps of what nodes gave: `max_bytes:` (default 256 MiB) and `max_entries:` (1,000,000). " <>
+         "`store:` keeps results of nodes that are not inline beyond the engine, for the next one and for all engines " <>
+         "that share it: `{:sqlite, path}` is a file in a folder that exists, `{:filesystem, path}` a folder; a third " <>
+         "element has its own `max_bytes:` (1 GiB) and `max_entries:`. Sampling nodes are found again if they are given " <>
+         "a seed, or in a session of the same number."},
       {:transport, :transport, :port,
        "`:erlport` has the app's own ErlPort start Python and carry the frames, in place of a port of Graphport's own. " <>
          "Slower, and without the pipe's guards; see the README."},
@@ -189,6 +197,7 @@ defmodule Graphport.Options do
   defp valid?(:pubsub, value), do: is_atom(value) and value not in [true, false]
   defp valid?(:telemetry, value), do: is_boolean(value) or value == :nodes
   defp valid?(:backend, value), do: value == nil or value in @backends
+  defp valid?(:cache, value), do: Cache.valid?(value)
   defp valid?(:strings, value), do: is_list(value) and Enum.all?(value, &(is_binary(&1) and &1 != ""))
   defp valid?(:transport, value), do: value in [:port, :erlport]
   defp valid?(:engines, value), do: is_integer(value) and value in 1..@most_engines
@@ -208,6 +217,10 @@ defmodule Graphport.Options do
   defp expected(:pubsub), do: "the name of a Phoenix.PubSub or {module, argument}"
   defp expected(:telemetry), do: "true, false or :nodes"
   defp expected(:backend), do: Enum.map_join(@backends, ", ", &inspect/1)
+
+  defp expected(:cache),
+    do: "a keyword list of :max_bytes, :max_entries and store: {:sqlite | :filesystem, path}"
+
   defp expected(:strings), do: "a list of non-empty strings"
   defp expected(:transport), do: ":port or :erlport"
   defp expected(:engines), do: "an integer from 1 to #{@most_engines}"

@@ -39,6 +39,16 @@ defmodule Graphport.OptionsTest do
           {:start_link, [name: A, start_timeout: 0],
            "expected milliseconds as an integer from 1 to 4000000000"},
           {:start_link, [name: A, pyton: "x"], "did you mean :python?"},
+          {:start_link, [name: A, cache: %{}],
+           "expected a keyword list of :max_bytes, :max_entries and store:"},
+          {:start_link, [name: A, cache: [max_bytes: 0]], "expected a keyword list of :max_bytes"},
+          {:start_link, [name: A, cache: [max_bytes: 1, max_bytes: 2]],
+           "expected a keyword list of :max_bytes"},
+          {:start_link, [name: A, cache: [size: 1]], "expected a keyword list of :max_bytes"},
+          {:start_link, [name: A, cache: [store: "x.db"]], "expected a keyword list of :max_bytes"},
+          {:start_link, [name: A, cache: [store: {:postgres, "x"}]], "expected a keyword list of :max_bytes"},
+          {:start_link, [name: A, cache: [store: {:sqlite, ""}]], "expected a keyword list of :max_bytes"},
+          {:start_link, [name: A, cache: [store: {:sqlite, "x", [path: "y"]}]], "expected a keyword list of"},
           {:open, [owner: :me], "expected a pid, :caller or :none"},
           {:demand, [timeout: 4_294_967_295], "expected milliseconds as an integer from 0 to 4000000000"},
           {:demand, [timeout: -1], "expected milliseconds as an integer from 0 to 4000000000"},
@@ -58,5 +68,18 @@ defmodule Graphport.OptionsTest do
       error = assert_raise ArgumentError, fn -> Options.validate!(function, options) end
       assert error.message =~ text
     end
+  end
+
+  test "a cache is told as engines take it, its path made absolute" do
+    cache = [max_bytes: 5, store: {:sqlite, "some/results.db", max_entries: 7}]
+    assert %{cache: ^cache} = Options.validate!(:start_link, name: MyApp, cache: cache)
+
+    assert Options.Cache.to_wire(cache) == %{
+             "max_bytes" => 5,
+             "store" => %{"kind" => "sqlite", "path" => Path.expand("some/results.db"), "max_entries" => 7}
+           }
+
+    assert %{"store" => %{"kind" => "filesystem", "path" => "/x"}} =
+             Options.Cache.to_wire(store: {:filesystem, "/x"})
   end
 end

@@ -92,13 +92,20 @@ class Composition:
 
         Args:
             sink: takes what demands answer.
-            options: `backend` names the model backend to use; other names mean nothing.
+            options: `backend` names the model backend to use; `cache` is described in `app.cache`; other names mean
+                nothing.
+
+        Raises:
+            GraphportError: the node types cannot be loaded, or the cache's store cannot be opened.
         """
+        from graphport.app.cache import opened
         from graphport.demand.evaluator import Evaluator
 
         backend = options.get("backend")
         self._backend = None if backend is None else str(backend)
-        return Evaluator(self.catalogue, sink, services=_Services(self._inference))
+        catalogue = self.catalogue
+        cache = opened(options.get("cache"))
+        return Evaluator(catalogue, sink, services=_Services(self._inference), memo=cache.memo, store=cache.store)
 
     def _inference(self) -> ChosenGateway:
         if self._gateway is None:

@@ -77,6 +77,7 @@ class LocalDemand:
         deadline_ms: milliseconds after which the demand fails, or None.
         stream: whether chunks are wanted.
         fresh: other seeds than those that every run draws.
+        cache: the option `cache` of the engine, see `app.cache`; None for one that ends with the run.
     """
 
     node: str
@@ -84,6 +85,7 @@ class LocalDemand:
     deadline_ms: int | None = None
     stream: bool = True
     fresh: bool = False
+    cache: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +165,7 @@ async def _run(
 ) -> Ending:
     loop = asyncio.get_running_loop()
     sink = _CallbackSink(loop.create_future(), show, watch)
-    evaluator = composition.start(sink, {})
+    evaluator = composition.start(sink, {"cache": asked.cache})
     # Seeds are drawn from the session's number: the same for every run, so that a run can be repeated.
     session = 1 + secrets.randbits(31) if asked.fresh else 1
     sink.cancel = lambda: evaluator.cancel(_DEMAND)

@@ -103,6 +103,15 @@ def run_command(
         float | None, typer.Option("--deadline", metavar="SECONDS", min=0.001, help="Give up after so many seconds.")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Draw new seeds; else a run can be repeated.")] = False,
+    cache: Annotated[
+        str | None,
+        typer.Option(
+            "--cache",
+            metavar="PATH",
+            help="Keep results of slow nodes for the next run: in an SQLite file if PATH ends in .db or .sqlite, else "
+            "in a folder.",
+        ),
+    ] = None,
     no_stream: Annotated[bool, typer.Option("--no-stream", help="Show no text before the answer is complete.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="An object per line: chunks, then the answer.")] = False,
     traceback: Annotated[bool, typer.Option("--traceback", help="Show where in Python a node failed.")] = False,
@@ -124,6 +133,7 @@ def run_command(
         node_modules=tuple(nodes or ()),
         deadline_ms=None if deadline is None else max(1, round(deadline * 1000)),
         fresh=fresh,
+        cache=cache,
         stream=not no_stream,
         as_json=as_json,
         traceback=traceback,

@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
+from graphport.app.cache import described_by
 from graphport.app.engine import Composition
 from graphport.app.local_run import INTERRUPTED_STATUS, Ending, LocalDemand, LocalGraph, run_demand
 from graphport.cli.check import show_faults
@@ -35,6 +36,7 @@ class RunOptions:
         node_modules: modules with the user's own nodes.
         deadline_ms: milliseconds after which to give up, or None.
         fresh: draw other seeds.
+        cache: where results are kept for the next run, or None.
         stream: show text as it is made.
         as_json: answer in JSON.
         traceback: show where in Python a node failed.
@@ -47,6 +49,7 @@ class RunOptions:
     node_modules: tuple[str, ...] = ()
     deadline_ms: int | None = None
     fresh: bool = False
+    cache: str | None = None
     stream: bool = True
     as_json: bool = False
     traceback: bool = False
@@ -111,6 +114,7 @@ def _demand(options: RunOptions, graph: LocalGraph) -> LocalDemand:
         deadline_ms=options.deadline_ms,
         stream=options.stream,
         fresh=options.fresh,
+        cache=None if options.cache is None else described_by(options.cache),
     )
 
 

@@ -58,6 +58,7 @@ def _health(evaluator: Evaluator, args: dict[str, Any]) -> dict[str, Any]:
         "threads": evaluator.threads.describe(),
         "stuck": evaluator.stuck.describe(),
         "degraded": evaluator.stuck.degraded,
+        "store": None if evaluator.stored is None else evaluator.stored.describe(),
     }
 
 

@@ -273,3 +273,26 @@ def test_seeds_are_the_same_for_every_run_unless_fresh_ones_are_asked_for(
         return str(call("run", graph, "--nodes", "cli_nodes", *options).stdout)
 
     assert drawn() == drawn() != drawn("--fresh") != drawn("--fresh")
+
+
+@pytest.mark.parametrize("path", ["kept.db", "kept"])
+def test_a_run_finds_what_the_one_before_has_kept(call: Call, write: Write, path: str, folder: Path) -> None:
+    graph = write({"s": ("spell", {"text": "abc", "ending": "!"})})
+    arguments = ("run", graph, "--nodes", "cli_nodes", "--json", "--cache", path)
+
+    first, second = (lines(call(*arguments)) for _ in range(2))
+
+    assert (folder / path).exists()
+    assert [line["meta"]["cached"] for line in (first[-1], second[-1])] == [False, True]
+    assert first[-1]["outputs"] == second[-1]["outputs"] == {"text": "abc!"}
+    assert "".join(line["chunk"] for line in second[:-1]) == "abc"
+
+
+def test_a_cache_that_cannot_be_opened_is_a_sentence(call: Call, write: Write, folder: Path) -> None:
+    (folder / "notes.db").write_text("mine " * 100)
+
+    result = call("run", write(*ECHO), "--cache", "notes.db")
+
+    assert result.exit_code == 1
+    assert "'notes.db' is no SQLite file; delete it, or give another path" in result.stderr
+    assert result.stdout == ""

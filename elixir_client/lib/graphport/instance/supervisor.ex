@@ -5,6 +5,7 @@ defmodule Graphport.Instance.Supervisor do
   use Supervisor
 
   alias Graphport.{Aside, Error, Instance}
+  alias Graphport.Options.Cache
   alias Graphport.Instance.{Core, Drain, Engine, FirstStart, Predecessor, Reporter, Spans}
   alias Graphport.Port.{Erlport, Python}
 
@@ -85,8 +86,14 @@ defmodule Graphport.Instance.Supervisor do
     }
   end
 
-  defp hello(%{backend: nil}), do: %{}
-  defp hello(%{backend: backend}), do: %{"backend" => backend}
+  defp hello(options) do
+    for {name, value} <- [{"backend", options.backend}, {"cache", cache(options.cache)}], value, into: %{} do
+      {name, value}
+    end
+  end
+
+  defp cache([]), do: nil
+  defp cache(cache), do: Cache.to_wire(cache)
 
   defp await(options, supervisor) do
     wait = fn -> await_engines(options, supervisor) end
