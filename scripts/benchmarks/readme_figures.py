@@ -1,4 +1,4 @@
-"""Writes the table of engines into the README, between its marks. Called by `scripts/bench evaluator --picture`.
+"""Writes picture and table of the engines into the README, between its marks. Called by `scripts/bench --picture`.
 
 python -m scripts.benchmarks.readme_figures FIGURES_FILE README
 """
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 BEGIN: Final = "<!-- figures of scripts/bench evaluator --picture: begin -->"
 END: Final = "<!-- figures: end -->"
+_PICTURE: Final = (
+    "![Bars: time per node of Graphport and of other Python engines, in multiples of a bare loop]"
+    "(scripts/benchmarks/evaluator.svg)"
+)
 
 
 def table(found: Found) -> str:
@@ -63,8 +67,8 @@ def placed(text: str, figures: str) -> str:
 def main(figures: str, readme: str) -> None:
     found: Found = json.loads(Path(figures).read_text(encoding="utf-8"))
     path = Path(readme)
-    measured_on = f"Measured on {machine()}."
-    path.write_text(placed(path.read_text(encoding="utf-8"), f"{table(found)}\n\n{measured_on}"), encoding="utf-8")
+    shown_there = f"{_PICTURE}\n\n{table(found)}\n\nMeasured on {machine()}."
+    path.write_text(placed(path.read_text(encoding="utf-8"), shown_there), encoding="utf-8")
 
 
 if __name__ == "__main__":

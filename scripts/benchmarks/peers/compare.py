@@ -120,7 +120,7 @@ def most(figure: str, shapes: dict[str, dict[str, Any]]) -> float | None:
 def _memory(label: str, figure: str, shapes: dict[str, dict[str, Any]], bare: dict[str, dict[str, Any]]) -> str:
     ours, others = most(figure, shapes), most(figure, bare)
     if ours is None or others is None:
-        return f"{label}\t{next(iter(shapes.values()))['problem']}"
+        return f"{label}\t{next(iter(shapes.values())).get('problem', 'not traced')}"
     return f"{label}\t{ours:.1f} MiB\t{others:.1f} MiB\t{ours / others:.1f}x"
 
 

@@ -36,6 +36,8 @@ _FEWEST_ROUNDS: Final = 3
 _ENOUGH_S: Final = 1.0
 # And here even if they are not.
 _TOO_LONG_S: Final = 3.0
+# Runs of at most so many microseconds are traced for their memory.
+_TRACED_US: Final = 1_500_000
 # Of a round the bare loop takes the middle one of so many runs: beside a run of a second, one of 2 ms is a moment.
 _BARE_RUNS: Final = 3
 
@@ -54,12 +56,16 @@ async def measured(variant: Variant, title: str) -> dict[str, Any]:
         raise AssertionError(f"{variant.name} gave {first!r}, the bare loop {wanted!r}")
     times = await _rounds(variant, prepared, bare, len(shape))
     peak = memory.peak()
-    prepared.forget()
+    # Tracing makes a run several times as long, and one that is long already tells little that the peak does not.
+    traced: dict[str, float] = {}
+    if times["cold_us"] * len(shape) < _TRACED_US:
+        prepared.forget()
+        traced = {"made_mib": await memory.made(prepared.run()) / memory.MIB}
     return {
         "version": version(variant.distribution) if variant.distribution else sys.version.split()[0],
         "build_us": built / len(shape) * 1e6,
         "peak_mib": peak / memory.MIB,
-        "made_mib": await memory.made(prepared.run()) / memory.MIB,
+        **traced,
         **times,
     }
 
