@@ -14,7 +14,8 @@ import logging
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from graphport.core.errors import DemandStopped, GraphportError, LookupFailed, NodeError
+from graphport.core.errors import DemandStopped, GraphportError, LookupFailed
+from graphport.demand.asked import check_given, target_of
 from graphport.demand.flight import Flight
 from graphport.demand.keeping import Keeping
 from graphport.demand.memo import Memo
@@ -26,14 +27,13 @@ from graphport.demand.session import Session
 from graphport.demand.stored import Stored
 from graphport.demand.stuck import StuckWork
 from graphport.demand.threads import NodeThreads
-from graphport.graph.compile import ALL_SINKS, CompiledGraph
+from graphport.graph.compile import CompiledGraph
 from graphport.graph.digest import BLAKE2B, XXH3
-from graphport.graph.port_types import check_value
 from graphport.graph.recompile import Recompiled, recompile
 from graphport.graph.validate import load_graph
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from graphport.contracts.cache_store import CacheStore
     from graphport.contracts.sink import DemandSink, Target
@@ -193,9 +193,9 @@ class Evaluator:
             if self._closing:
                 raise DemandStopped("the engine is stopping", code="shutting_down")
             session = self.sessions.get(session_id) or self.session(session_id)
-            target = _target(session.graph, node)
+            target = target_of(session.graph, node)
             if inputs:
-                _check_given(inputs, session.graph)
+                check_given(inputs, session.graph)
         except GraphportError as error:
             self.tally.refused += 1
             self.sink.fail(demand, node, error)
@@ -379,62 +379,3 @@ class Evaluator:
             await asyncio.wait(carriers, timeout=1.0)
         if self.stored is not None:
             await self.stored.close(_FLUSH_S)
-
-
-def _target(graph: CompiledGraph, node: Target) -> int | tuple[int, ...]:
-    """Where in the graph is what is demanded.
-
-    Raises:
-        LookupFailed: `unknown_node`.
-    """
-    index = graph.index
-    if node.__class__ is str and node != ALL_SINKS:
-        found = index.get(node)
-        if found is None:
-            raise _unknown_node(node, graph)
-        return found
-    ids = graph.sinks if node == ALL_SINKS else node
-    for each in ids:
-        if each not in index:
-            raise _unknown_node(each, graph)
-    return tuple([index[each] for each in ids])
-
-
-def _unknown_node(node: str, graph: CompiledGraph) -> LookupFailed:
-    hint = _hint(node, graph.index) if len(graph.index) <= 10_000 else ""
-    return LookupFailed(f"the graph has no node {node!r}{hint}", code="unknown_node", node_id=node)
-
-
-def _hint(name: str, known: Iterable[str]) -> str:
-    from difflib import get_close_matches
-
-    # Looking costs time for each character of the name.
-    near = get_close_matches(name, known, 1) if len(name) <= 1_000 else []
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def _check_given(inputs: Mapping[str, dict[str, Any]], graph: CompiledGraph) -> None:
-    """Check the demand's own inputs, those for nodes it does not need as well.
-
-    Raises:
-        LookupFailed: `unknown_node`.
-        NodeError: `invalid_input` for a port that does not exist or a value that does not fit it.
-    """
-    for node_id, ports in inputs.items():
-        index = graph.index.get(node_id)
-        if index is None:
-            raise _unknown_node(node_id, graph)
-        spec = graph.nodes[index].type.spec
-        for name, value in ports.items():
-            port = spec.input(name)
-            if port is None:
-                names = [each.name for each in spec.inputs]
-                known = ", ".join(names) or "none"
-                raise NodeError(
-                    f"node {node_id!r} ({spec.type}) has no input {name!r}; it has: {known}{_hint(name, names)}",
-                    code="invalid_input",
-                    node_id=node_id,
-                )
-            problem = check_value(port, value)
-            if problem is not None:
-                raise NodeError(f"input {name!r} of node {node_id!r}: {problem}", code="invalid_input", node_id=node_id)

@@ -108,6 +108,14 @@ class Needs:
         """Whether `go_on` has something to do."""
         return bool(self._wanted or self._settled or self._reached or self._wide)
 
+    def reached(self, place: int) -> bool:
+        """Whether something needs the node."""
+        return self._stage[place] != _IDLE
+
+    def awaits_gates(self, place: int) -> bool:
+        """Whether it is open as yet which sources the node needs."""
+        return self._stage[place] == _AWAITS_GATES
+
     def settle(self, place: int) -> None:
         """The run has the result of a node."""
         self._settled.append(place)

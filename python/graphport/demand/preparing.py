@@ -116,8 +116,8 @@ class Preparing(Telling):
         self.results = [None] * len(plan.nodes)
         if plan.policed and self.once is None:
             self.once = bytearray(len(plan.nodes))
-        if plan.storable and self._evaluator.stored is not None:
-            yield from self._evaluator.stored.finding(self)
+        if plan.storable:
+            yield from self._search_store()
         if self._stream and not self.replay_known():
             return
         if plan.lazy or self.inputs:
@@ -128,6 +128,11 @@ class Preparing(Telling):
             for places in slices(len(self.results)):
                 self.tell_found(place for place in places if self.results[place] is not None)
                 yield
+
+    def _search_store(self) -> Generator[None, None, None]:
+        """Bring into the cache what a persistent store has of this."""
+        if self._evaluator.stored is not None:
+            yield from self._evaluator.stored.finding(self)
 
     def _take_inputs(self) -> None:
         """Put the demand's inputs in their places, and take out the edges that they replace."""

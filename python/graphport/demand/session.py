@@ -42,9 +42,14 @@ class Session:
         self.runs: dict[int, Run] = {}
         self.queued = False
 
-    def seed(self, node_id: str) -> int:
-        """The seed, 31 bits, of a `seeded` node that was given none; the same until `draw_seeds`."""
-        text = f"{self.id}\0{node_id}\0{self._generations.get(node_id, 0)}"
+    def seed(self, node_id: str, *, ahead: bool = False) -> int:
+        """The seed, 31 bits, of a `seeded` node that was given none; the same until `draw_seeds`.
+
+        Args:
+            node_id: the node.
+            ahead: the one that it will have after the next `draw_seeds`.
+        """
+        text = f"{self.id}\0{node_id}\0{self._generations.get(node_id, 0) + ahead}"
         return int.from_bytes(xxh3(text.encode())[:4], "big") & 0x7FFFFFFF
 
     def draw_seeds(self, plan: Plan) -> None:

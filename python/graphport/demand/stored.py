@@ -125,6 +125,15 @@ class Stored:
         for key, result in found.items():
             self._take(run.plan.nodes[wanted[key]], key, result)
 
+    def contained(self, run: Preparing) -> Generator[None, None, set[bytes]]:
+        """Keys of what the store has of what a run could need; nothing is brought into the cache."""
+        if not self.usable:
+            return set()
+        places = yield from self._needed(run, frozenset())
+        keys = [key for place in places if (key := run.keys[place]) is not None]
+        known = (yield from self._awaited(run, self._store.contains_many(keys))) if keys else None
+        return set(known or ())
+
     def _needed(self, run: Preparing, known: frozenset[bytes] | set[bytes]) -> Generator[None, None, list[int]]:
         """Places whose result the store may have, that neither the cache has nor lie before ones that are `known`.
 

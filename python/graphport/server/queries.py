@@ -9,13 +9,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphport.core.errors import LookupFailed, WireError
 from graphport.demand.questions.metrics import metrics
+from graphport.demand.questions.planned import MOST_NODES, planned
+from graphport.demand.questions.why import why
 from graphport.graph.describe import describe
 from graphport.server import graph_queries
+from graphport.wire.parse import is_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from graphport.contracts.sink import Target
     from graphport.demand.evaluator import Evaluator
+    from graphport.demand.session import Session
+
+# Rows of an answer that names no other number.
+_LISTED: Final = 1_000
 
 
 def answer(evaluator: Evaluator, what: str, args: dict[str, Any]) -> Any:
@@ -70,6 +78,47 @@ def _metrics(evaluator: Evaluator, args: dict[str, Any]) -> Any:
     return metrics(evaluator, reset=reset)
 
 
+def _plan(evaluator: Evaluator, args: dict[str, Any]) -> Any:
+    """What a demand would run now."""
+    fresh = args.get("fresh", False)
+    if not isinstance(fresh, bool):
+        raise WireError("query plan takes fresh: true or false")
+    session, node, options = _thought_of(evaluator, "plan", args, {"inputs", "fresh", "limit"})
+    return planned(evaluator, session, node, fresh=fresh, **options)
+
+
+def _why(evaluator: Evaluator, args: dict[str, Any]) -> Any:
+    """What has changed since a node last ran."""
+    session, node, options = _thought_of(evaluator, "why", args, {"inputs", "limit"})
+    return why(evaluator, session, node, **options)
+
+
+def _thought_of(
+    evaluator: Evaluator, what: str, args: dict[str, Any], more: set[str]
+) -> tuple[Session, Target, dict[str, Any]]:
+    """The session, the target and the other options of a demand that is asked about."""
+    number, node = args.get("session"), args.get("node")
+    if not args.keys() <= {"session", "node"} | more or type(number) is not int or not is_target(node):
+        known = ", ".join(sorted(more))
+        raise WireError(f"query {what} takes session: integer, node: text or a list of different texts, and {known}")
+    inputs, limit = args.get("inputs", {}), args.get("limit", _LISTED)
+    if not _are_inputs(inputs):
+        raise WireError(f"query {what} takes inputs: map of node to map of port to value")
+    if type(limit) is not int or not 0 <= limit <= MOST_NODES:
+        raise WireError(f"query {what} takes limit: integer from 0 to {MOST_NODES}")
+    session = evaluator.sessions.get(number)
+    if session is None:
+        raise LookupFailed(f"session {number} is not open", code="unknown_session")
+    return session, node, {"inputs": inputs, "limit": limit}  # type: ignore[return-value]
+
+
+def _are_inputs(inputs: Any) -> bool:
+    return type(inputs) is dict and all(
+        type(node) is str and type(ports) is dict and all(type(port) is str for port in ports)
+        for node, ports in inputs.items()
+    )
+
+
 QUERIES: Final[dict[str, Callable[[Evaluator, dict[str, Any]], Any]]] = {
     "nodes": _nodes,
     "health": _health,
@@ -77,4 +126,6 @@ QUERIES: Final[dict[str, Callable[[Evaluator, dict[str, Any]], Any]]] = {
     "graph": graph_queries.graph,
     "mermaid": graph_queries.mermaid,
     "dot": graph_queries.dot,
+    "plan": _plan,
+    "why": _why,
 }

@@ -78,14 +78,14 @@ def _malformed(message: list[Any], text: str) -> Malformed:
     answer = Malformed(WireError(text))
     name = message[0]
     if name == "demand_async" and len(message) > 1 and _is_id(message[1]):
-        node = message[3] if len(message) > 3 and _is_target(message[3]) else ""
+        node = message[3] if len(message) > 3 and is_target(message[3]) else ""
         answer.demand = (message[1], node)
     elif name in ("open", "update", "close", "query", "part") and len(message) > 1 and _is_id(message[1]):
         answer.req = message[1]
     return answer
 
 
-def _is_target(node: Any) -> bool:
+def is_target(node: Any) -> bool:
     """Whether it names what may be demanded: a node, or several."""
     if node.__class__ is list:
         return 1 <= len(node) <= MAX_TARGETS and all(each.__class__ is str for each in node) and _are_different(node)
@@ -166,7 +166,7 @@ def _demand_async(message: list[Any]) -> DemandAsync:
         demand.__class__ is session.__class__ is int
         and 0 <= demand <= MAX_ID
         and 0 <= session <= MAX_ID
-        and (node.__class__ is str or _is_target(node))
+        and (node.__class__ is str or is_target(node))
         and options.__class__ is dict
     ):
         # The same once more, to say which.

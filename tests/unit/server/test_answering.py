@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.support.evaluation import turns
 
 from graphport.core.errors import GraphportError, LookupFailed
 from graphport.server.answering import Answering
@@ -63,6 +64,27 @@ async def test_long_ones_take_turns_with_each_other_and_with_the_loop() -> None:
     assert answers == ["a", "b"]
     assert [name for name in told if name != "loop"] == ["a", "a", "b", "a", "b", "b"]
     assert told.count("loop") >= 4
+
+
+async def test_one_that_waits_for_something_takes_no_turns_meanwhile() -> None:
+    answers: list[Any] = []
+    awaited: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    steps: list[str] = []
+
+    def work() -> Generator[Any, None, str]:
+        steps.append("asks")
+        yield awaited
+        steps.append("goes on")
+        return "done"
+
+    answering = Answering()
+    answering.add(work(), answers.append)
+    answering.add(busy(0, [], "other"), answers.append)
+    await turns()
+    assert (steps, answers) == (["asks"], ["other"])
+    awaited.set_result(None)
+    await turns()
+    assert (steps, answers) == (["asks", "goes on"], ["other", "done"])
 
 
 async def test_what_is_raised_is_the_answer_and_others_go_on(caplog: pytest.LogCaptureFixture) -> None:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 def test_these_are_the_questions() -> None:
-    assert list(QUERIES) == ["nodes", "health", "metrics", "graph", "mermaid", "dot"]
+    assert list(QUERIES) == ["nodes", "health", "metrics", "graph", "mermaid", "dot", "plan", "why"]
 
 
 async def test_nodes_lists_all_types_by_name_as_data_that_travels() -> None:
@@ -43,6 +43,12 @@ async def test_nodes_of_a_type_gives_that_one() -> None:
         ("nodes", {"kind": "x"}, "bad_message", "type"),
         ("health", {"of": "me"}, "bad_message", "health"),
         ("metrics", {"reset": 1}, "bad_message", "reset"),
+        ("plan", {"session": 1}, "bad_message", "node"),
+        ("plan", {"session": 1, "node": "a", "limit": 10_001}, "bad_message", "limit"),
+        ("plan", {"session": 1, "node": "a", "inputs": {"a": 1}}, "bad_message", "inputs"),
+        ("plan", {"session": 7, "node": "a"}, "unknown_session", "7"),
+        ("why", {"session": True, "node": "a"}, "bad_message", "session"),
+        ("why", {"session": 1, "node": "a", "fresh": True}, "bad_message", "inputs"),
         ("weather", {}, "bad_message", "nodes"),
     ],
 )

@@ -12,6 +12,7 @@ from graphport.graph.digest import digest
 from graphport.graph.values import FIXED
 
 if TYPE_CHECKING:
+    from graphport.contracts.sink import Target
     from graphport.demand.run import Run
 
 # Targets of which a session remembers a run, and nodes of all these runs together: plans of a graph that has been
@@ -69,9 +70,14 @@ class History:
         """The runs, the last one first."""
         return [Record(row) for row in reversed(self._rows.values())]
 
-    def of_node(self, node_id: str) -> Record | None:
-        """The last run that could need this node."""
-        return next((record for record in self.records() if node_id in record.plan.position), None)
+    def last(self, target: Target) -> Record | None:
+        """The last run of a target; of a node else the last that could need it."""
+        row = self._rows.get(target if isinstance(target, str) else tuple(target))
+        if row is not None:
+            return Record(row)
+        return next(
+            (record for record in self.records() if isinstance(target, str) and target in record.plan.position), None
+        )
 
 
 def marks(ports: dict[str, Any]) -> dict[str, Any]:
