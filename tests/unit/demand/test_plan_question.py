@@ -26,7 +26,7 @@ def states(answer: dict[str, Any]) -> dict[str, str]:
 async def test_states_types_and_costs() -> None:
     calls = Calls()
     async with bench(calls.source(), calls.total(), calls.total("more", effect="volatile")) as b:
-        nodes = {"a": ("source", {"x": 1}), "b": ("source", {"x": 2}), "t": "total", "v": "more"}
+        nodes: dict[str, Any] = {"a": ("source", {"x": 1}), "b": ("source", {"x": 2}), "t": "total", "v": "more"}
         b.open(graph(nodes, "a.value -> t.items", "b.value -> t.items", "t.value -> v.items"))
         await b.outputs("a")
         first = plan(b, "v")
@@ -51,7 +51,7 @@ async def test_states_types_and_costs() -> None:
 async def test_what_lies_behind_a_gate_depends_until_the_gate_is_known() -> None:
     calls = Calls()
     async with bench(calls.source(), calls.total()) as b:
-        nodes = {
+        nodes: dict[str, Any] = {
             "flag": ("source", {"x": True}),
             "gate": "conditional",
             "side": ("source", {"x": 5}),
