@@ -8,7 +8,8 @@ ports. Called by `compile`.
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+from collections.abc import Mapping
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final
 
 from graphport.core.errors import NodeError
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 # Port types whose values nobody can change.
 _FIXED_TYPES: Final = frozenset({"string", "number", "integer", "boolean"})
+# What the first consumer would leave empty for the others.
+_READ_ONCE: Final = frozenset({GeneratorType, AsyncGeneratorType, CoroutineType, map, filter, zip, enumerate})
 _HANDLERS_KEPT: Final = 4_096
 
 
@@ -53,25 +56,26 @@ def owned(returned: Any) -> Any:
     """The outputs, and the lists and maps in them, as new ones. What is no map is given back as it is.
 
     Raises:
-        NodeError: `node_failed` if an output is a generator, an iterator or a coroutine.
+        NodeError: `unencodable_value` if an output can be read only once, as a generator can.
     """
-    if returned.__class__ is not dict:
+    if type(returned) is not dict:
         if not isinstance(returned, Mapping):
             return returned
         returned = dict(returned)
-    return {port: value if value.__class__ in FIXED else _own(port, value) for port, value in returned.items()}
+    return {port: value if type(value) in FIXED else _own(port, value) for port, value in returned.items()}
 
 
 def _own(port: str, value: Any) -> Any:
     # By its type alone: a value is foreign code, and may say of its class what it likes.
-    if issubclass(type(value), Iterator | AsyncIterator | Awaitable):
+    kind = type(value)
+    if kind in _READ_ONCE:
         raise NodeError(
-            f"the node returned {_with_article(type(value).__name__)} as {port!r}, which can be read only once; "
+            f"the node returned {_with_article(kind.__name__)} as {port!r}, which can be read only once; "
             "return a list of all it gives, or send its pieces with ctx.stream(port, chunk)",
-            code="node_failed",
+            code="unencodable_value",
         )
     return own_copy(value)
 
 
 def _with_article(name: str) -> str:
-    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"

@@ -77,7 +77,7 @@ def _own_size(value: Any) -> int:
 
 def own_copy(value: Any) -> Any:
     """The value itself if nobody can change it, else a deep copy for a consumer that might."""
-    if value.__class__ in FIXED:
+    if type(value) in FIXED:  # not its `__class__`, which a value may give as it likes
         return value
     try:
         return _copy_plain(value)
@@ -86,15 +86,15 @@ def own_copy(value: Any) -> Any:
 
 
 def _copy_plain(value: Any) -> Any:
-    kind = value.__class__
+    kind = type(value)
     if kind in FIXED:
         return value
     if kind is list:
-        return [item if item.__class__ in FIXED else _copy_plain(item) for item in value]
+        return [item if type(item) in FIXED else _copy_plain(item) for item in value]
     if kind is dict:
-        return {key: item if item.__class__ in FIXED else _copy_plain(item) for key, item in value.items()}
+        return {key: item if type(item) in FIXED else _copy_plain(item) for key, item in value.items()}
     if kind is tuple:
-        return tuple([item if item.__class__ in FIXED else _copy_plain(item) for item in value])
+        return tuple([item if type(item) in FIXED else _copy_plain(item) for item in value])
     if kind is bytearray or kind is set:
         return copy.copy(value)
     # Anything else (arrays, models, handles) is passed as it is: copying may be dear, impossible or wrong.
