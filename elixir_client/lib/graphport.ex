@@ -347,6 +347,52 @@ defmodule Graphport do
   end
 
   @doc """
+  The graph of a session, as a map that `open/3` takes; with `format: "dependency-json"` it may be a list.
+
+      {:ok, %{"nodes" => nodes, "edges" => edges}} = Graphport.graph(session)
+
+  ## Options
+
+  #{Options.docs(:graph)}
+  """
+  @spec graph(Session.t(), keyword) :: {:ok, map | [map]} | {:error, Error.t()}
+  def graph(session, options \\ []), do: about(session!(session), :graph, options)
+
+  @doc """
+  The graph of a session as a Mermaid flowchart, in text.
+
+      {:ok, "flowchart LR" <> _} = Graphport.mermaid(session)
+
+  With the events of a demand that asked for them, it shows what became of each node:
+
+      {:ok, text} = Graphport.mermaid(session, events: [{"prompt", %{"event" => "completed", "us" => 31}}])
+
+  ## Options
+
+  #{Options.docs(:mermaid)}
+  """
+  @spec mermaid(Session.t(), keyword) :: {:ok, String.t()} | {:error, Error.t()}
+  def mermaid(session, options \\ []), do: about(session!(session), :mermaid, options)
+
+  @doc """
+  The graph of a session in DOT, for Graphviz; else like `mermaid/2`.
+
+  ## Options
+
+  #{Options.docs(:dot)}
+  """
+  @spec dot(Session.t(), keyword) :: {:ok, String.t()} | {:error, Error.t()}
+  def dot(session, options \\ []), do: about(session!(session), :dot, options)
+
+  defp about(%{pid: pid} = session, what, options) do
+    checked = Options.validate!(what, options)
+
+    if Remote.pid?(pid),
+      do: Remote.about(session, __MODULE__, what, [options], checked.timeout),
+      else: Query.about(session, what, checked)
+  end
+
+  @doc """
   Facts about an instance, as they are now.
 
     * `:status` - `:up`; `:degraded` if one of several engines is not up; `:down` if none is;

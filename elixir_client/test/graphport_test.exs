@@ -9,6 +9,7 @@ defmodule GraphportTest do
     Graphport,
     Graphport.Error,
     Graphport.Session,
+    Graphport.Builder,
     Graphport.Demand,
     Graphport.Options,
     Graphport.Telemetry

@@ -190,7 +190,9 @@ defmodule Graphport.Caller do
     end
   end
 
-  defp route(instance, session, wait_until) do
+  @doc "Where a session is loaded; it is loaded now if it is nowhere."
+  @spec route(Instance.t(), Session.t(), Writer.deadline()) :: {:ok, tuple} | {:error, Error.t()}
+  def route(instance, session, wait_until) do
     case :ets.lookup(instance.routes, session.id) do
       [route] -> {:ok, route}
       [] -> SessionServer.route(session, Writer.left_ms(wait_until))

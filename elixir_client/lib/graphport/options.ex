@@ -33,7 +33,15 @@ defmodule Graphport.Options do
 
   @most_engines 64
 
+  @formats ~w(json workglow-json dependency-json)
   @backends ~w(xllamacpp llama-cpp-python llama-server external)
+
+  @draw [
+    {:events, :events, [],
+     "Events of a run, as pairs `{node, event}` in their order: what `{:node_event, node, event}` has carried. The " <>
+       "drawing then shows what became of each node, and how long it took."},
+    {:timeout, :timeout, 30_000, "How long to wait for the answer, loading the graph anew included."}
+  ]
 
   @schemas %{
     start_link: [
@@ -112,13 +120,31 @@ defmodule Graphport.Options do
       {:window, :count, 32, "How many chunks, and events of progress, may wait in the mailbox."},
       @fresh
     ],
+    graph: [
+      {:format, :format, "json",
+       "The shape: `\"json\"`, Graphport's own; `\"workglow-json\"`, Workglow's tasks and dataflows; " <>
+         "`\"dependency-json\"`, its tasks with what each depends on."},
+      {:timeout, :timeout, 30_000, "How long to wait for the answer, loading the graph anew included."}
+    ],
+    mermaid: @draw,
+    dot: @draw,
     nodes: [
       {:type, :string, nil, "Only this type; `:unknown_type` if there is none."},
       {:timeout, :timeout, 5_000, "How long to wait for the answer."}
     ]
   }
 
-  @arity %{start_link: 1, open: 3, demand: 3, demand_async: 3, stream: 3, nodes: 2}
+  @arity %{
+    start_link: 1,
+    open: 3,
+    demand: 3,
+    demand_async: 3,
+    stream: 3,
+    graph: 2,
+    mermaid: 2,
+    dot: 2,
+    nodes: 2
+  }
   @tables Map.new(@schemas, fn {function, schema} ->
             {function, Map.new(schema, &{elem(&1, 0), elem(&1, 1)})}
           end)
@@ -136,7 +162,8 @@ defmodule Graphport.Options do
             end)
 
   @typedoc "A function of `Graphport` that takes options."
-  @type function_name :: :start_link | :open | :demand | :demand_async | :stream | :nodes
+  @type function_name ::
+          :start_link | :open | :demand | :demand_async | :stream | :graph | :mermaid | :dot | :nodes
 
   @doc """
   The options as a map with every option in it. Raises `ArgumentError` for what is unknown, missing or of a wrong type.
@@ -210,6 +237,11 @@ defmodule Graphport.Options do
   defp valid?(:to, value), do: is_pid(value) or value == :caller
   defp valid?(:elements, value), do: value in [:chunks, :messages]
   defp valid?(:count, value), do: is_integer(value) and value in 1..@largest_count
+  defp valid?(:format, value), do: value in @formats
+
+  defp valid?(:events, value),
+    do: is_list(value) and Enum.all?(value, &(match?({_node, %{}}, &1) and is_binary(elem(&1, 0))))
+
   defp valid?(:term, _value), do: true
 
   defp expected(:name), do: "an atom"
@@ -233,6 +265,8 @@ defmodule Graphport.Options do
   defp expected(:to), do: "a pid or :caller"
   defp expected(:elements), do: ":chunks or :messages"
   defp expected(:count), do: "an integer from 1 to #{@largest_count}"
+  defp expected(:format), do: Enum.map_join(@formats, ", ", &inspect/1)
+  defp expected(:events), do: "a list of {node, event}"
   defp expected(:term), do: "any term"
 
   defp shown_default(:required), do: "required"

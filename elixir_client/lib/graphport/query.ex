@@ -1,9 +1,10 @@
 defmodule Graphport.Query do
-  # Asks the engine for facts. Runs in the calling process, like a demand: a row, a write, and the answer by an alias,
-  # so that nothing is left in the mailbox. Asks nothing of sessions, and does not wait for an engine that is down.
+  # Asks an engine for facts. Runs in the calling process, like a demand: a row, a write, and the answer by an alias, so
+  # that nothing is left in the mailbox. What is asked of an instance does not wait for an engine that is down; what is
+  # asked of a session goes to the engine that has it, where it is loaded anew if need be, as for a demand.
   @moduledoc false
 
-  alias Graphport.{Caller, Error, Instance}
+  alias Graphport.{Caller, Error, Instance, Session}
   alias Graphport.Instance.{Demands, Janitor, Pool}
   alias Graphport.Port.{Parts, Writer}
   alias Graphport.Wire.Messages
@@ -14,17 +15,54 @@ defmodule Graphport.Query do
   @spec nodes(atom, map) :: {:ok, [map]} | {:error, Error.t()}
   def nodes(name, options) do
     args = if options.type, do: %{"type" => options.type}, else: %{}
-    ask(name, "nodes", args, options.timeout)
+    ask(name, "nodes", options.timeout, fn instance, _deadline -> any_engine(instance, args) end)
   end
 
-  defp ask(name, what, args, timeout) do
+  @doc "Asks for the graph of a session, or for a drawing of it."
+  @spec about(Session.t(), :graph | :mermaid | :dot, map) :: {:ok, term} | {:error, Error.t()}
+  def about(session, :graph, options),
+    do: ask_about(session, "graph", %{"format" => options.format}, options.timeout)
+
+  def about(session, drawing, options) do
+    ask_about(session, Atom.to_string(drawing), %{"timings" => timings(options.events)}, options.timeout)
+  end
+
+  @doc "Asks something about a session; its number in the engine goes with the arguments."
+  @spec ask_about(Session.t(), String.t(), map, timeout) :: {:ok, term} | {:error, Error.t()}
+  def ask_about(session, what, args, timeout),
+    do: ask(session.instance, what, timeout, &engine_of(&1, session, args, &2))
+
+  # What a run made of its nodes; the last word on a node counts.
+  defp timings(events),
+    do: for({node, event} <- events, timing = timing(event), into: %{}, do: {node, timing})
+
+  defp timing(%{"event" => "started"}), do: %{"state" => "running"}
+
+  defp timing(%{"event" => state} = event) when state in ~w(completed cached skipped failed),
+    do: %{"state" => state, "us" => event["us"]}
+
+  defp timing(_tells_nothing), do: nil
+
+  defp any_engine(instance, args) do
+    with {:ok, place} <- pipe(Pool.any(instance)), do: {:ok, place, args, fn -> :no_other end}
+  end
+
+  defp engine_of(instance, session, args, deadline) do
+    with {:ok, route} <- Caller.route(instance, session, deadline) do
+      {_session, _pid, wire_id, epoch, port, credit, _broadcaster} = route
+      args = Map.put(args, "session", wire_id)
+      {:ok, {epoch, port, credit}, args, fn -> :ets.delete_object(instance.routes, route) end}
+    end
+  end
+
+  defp ask(name, what, timeout, place) do
     deadline = Writer.deadline(timeout)
 
     with {:ok, instance} <- Instance.fetch(name) do
       ref = :erlang.monitor(:process, instance.table, alias: :reply_demonitor)
 
       try do
-        with {:ok, id} <- send_query(instance, what, args, ref, deadline),
+        with {:ok, id} <- send_query(instance, what, place, ref, deadline),
              do: await(instance, id, ref, deadline)
       after
         Process.demonitor(ref, [:flush])
@@ -34,11 +72,13 @@ defmodule Graphport.Query do
     error in ArgumentError -> Caller.stopped(name, error, __STACKTRACE__)
   end
 
-  defp send_query(instance, what, args, ref, deadline) do
+  # `place` gives an engine's pipe, the arguments for it, and what to do if that engine has gone: it gives `:no_other` if
+  # there is none to ask instead.
+  defp send_query(instance, what, place, ref, deadline) do
     id = System.unique_integer([:positive])
 
-    with {:ok, frame} <- Messages.query(id, what, args),
-         {:ok, {epoch, port, credit}} <- pipe(Pool.any(instance)) do
+    with {:ok, {epoch, port, credit}, args, forget} <- place.(instance, deadline),
+         {:ok, frame} <- Messages.query(id, what, args) do
       Demands.insert(instance, Demands.row(id, ref, {:ref, ref}, self(), nil, false, epoch))
       Janitor.watch(instance, self())
 
@@ -46,7 +86,10 @@ defmodule Graphport.Query do
            {:ok, _row} <- Demands.take(instance, id) do
         # The engine may have parts of it.
         Janitor.cancel(instance, id, epoch)
-        {:error, not_written(reason)}
+
+        if reason == :closed and forget.() != :no_other,
+          do: send_query(instance, what, place, ref, deadline),
+          else: {:error, not_written(reason)}
       else
         # Written, or the row was taken by whoever answers.
         _answer_comes -> {:ok, id}

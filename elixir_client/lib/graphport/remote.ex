@@ -146,6 +146,13 @@ defmodule Graphport.Remote do
     at(node, timeout, fn -> Errand.send_to(node, :call, [module, function, [name | args]]) end)
   end
 
+  @doc "Calls a function there that takes a session, and options or whatever else follows."
+  @spec about(Session.t(), module, atom, [term], timeout) :: {:ok, term} | {:error, Error.t()}
+  def about(session, module, function, args, timeout) do
+    there = node(session.pid)
+    at(there, timeout, fn -> Errand.send_to(there, :call, [module, function, [session | args]]) end)
+  end
+
   defp at(node, timeout, errand) do
     wait = if timeout == :infinity, do: :infinity, else: timeout + @answer_grace_ms
 

@@ -48,6 +48,76 @@ defmodule Graphport.QueryTest do
     assert {:error, %Error{code: :unknown_instance}} = Graphport.nodes(name)
   end
 
+  describe "about a session" do
+    setup %{name: name} do
+      {:ok, session} = Graphport.open(name, %{})
+      {:ok, session: session}
+    end
+
+    test "it goes to the engine that has the session, by the session's number there", %{session: session} do
+      assert {:ok, [%{"what" => "graph", "args" => %{"format" => "json", "session" => number}}]} =
+               Graphport.graph(session)
+
+      assert is_integer(number)
+
+      assert {:ok, [%{"args" => %{"format" => "dependency-json", "session" => ^number}}]} =
+               Graphport.graph(session, format: "dependency-json")
+
+      assert {:ok, [%{"what" => "dot", "args" => %{"timings" => timings}}]} = Graphport.dot(session)
+      assert timings == %{}
+      assert mailbox() == []
+    end
+
+    test "events become what a run made of each node, the last word counting", %{session: session} do
+      events = [
+        {"", %{"event" => "planned", "nodes" => 3}},
+        {"a", %{"event" => "started"}},
+        {"a", %{"event" => "progress", "fraction" => 0.5, "text" => nil}},
+        {"b", %{"event" => "cached"}},
+        {"a", %{"event" => "completed", "us" => 31}},
+        {"c", %{"event" => "started"}},
+        {"d", %{"event" => "failed", "code" => "node_failed"}}
+      ]
+
+      assert {:ok, [%{"what" => "mermaid", "args" => %{"timings" => timings}}]} =
+               Graphport.mermaid(session, events: events)
+
+      assert timings == %{
+               "a" => %{"state" => "completed", "us" => 31},
+               "b" => %{"state" => "cached", "us" => nil},
+               "c" => %{"state" => "running"},
+               "d" => %{"state" => "failed", "us" => nil}
+             }
+    end
+
+    test "a session that is closed, or loaded anew after its engine died", %{name: name, session: session} do
+      {:ok, [%{"args" => %{"session" => before}}]} = Graphport.graph(session)
+      {:ok, _demand} = Graphport.demand_async(session, "die")
+      assert_receive {:demand_error, "die", %Error{code: :engine_down}}, 5_000
+
+      assert {:ok, [%{"args" => %{"session" => later}}]} = Graphport.graph(session)
+      assert later != before
+
+      :ok = Graphport.close(session)
+      assert {:error, %Error{code: :unknown_session}} = Graphport.mermaid(session)
+      :ok = stop_supervised({Graphport, name})
+      assert {:error, %Error{code: :unknown_instance}} = Graphport.dot(session)
+    end
+
+    test "wrong options and what is no session raise in the caller", %{session: session} do
+      for call <- [
+            fn -> Graphport.graph(session, format: "yaml") end,
+            fn -> Graphport.graph(session, events: []) end,
+            fn -> Graphport.mermaid(session, events: [%{}]) end,
+            fn -> Graphport.mermaid(session, events: [{:a, %{}}]) end,
+            fn -> Graphport.dot(session, timeout: -1) end,
+            fn -> Graphport.dot("session") end
+          ] do
+        assert_raise ArgumentError, call
+      end
+    end
+  end
+
   defp ensure_ok(:ok), do: {:ok, nil}
   defp ensure_ok({:ok, value}), do: {:ok, value}
 end

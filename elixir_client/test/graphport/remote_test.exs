@@ -280,6 +280,16 @@ defmodule Graphport.RemoteTest do
     end
   end
 
+  test "what is asked about a session is asked there", %{session: session} do
+    assert {:ok, [%{"what" => "graph", "args" => %{"session" => number}}]} = Graphport.graph(session)
+    events = [{"a", %{"event" => "cached"}}]
+    assert {:ok, [%{"what" => "dot", "args" => args}]} = Graphport.dot(session, events: events)
+    assert args == %{"session" => number, "timings" => %{"a" => %{"state" => "cached", "us" => nil}}}
+    :ok = Graphport.close(session)
+    assert {:error, %Error{code: :unknown_session}} = Graphport.mermaid(session)
+    assert mailbox() == []
+  end
+
   describe "{name, node}" do
     test "stands for the instance, also on this node", %{there: there, name: name, peer: peer} do
       start_peer(name)
