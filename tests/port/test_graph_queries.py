@@ -50,3 +50,17 @@ def test_large_graphs_of_every_shape_are_loaded_and_drawn_while_others_are_answe
     _, req, text = engine.next("reply")
     assert req == 8
     assert text.count("-->") == MANY
+
+
+def test_after_an_edit_it_is_the_edited_graph(engine: PortClient) -> None:
+    engine.open({"tasks": [{"id": "a", "type": "text-input", "defaults": {"text": "x"}}], "dataflows": []})
+
+    engine.send(["update", 5, 1, [{"set": "a", "data": {"text": "y"}}, {"put": {"id": "b", "type": "text-output"}}]])
+    assert engine.next("reply")[1] == 5
+    engine.send(["query", 6, "graph", {"session": 1}])
+
+    nodes = [
+        {"id": "a", "type": "text-input", "data": {"text": "y"}},
+        {"id": "b", "type": "text-output", "data": {}},
+    ]
+    assert engine.next("reply") == ["reply", 6, {"nodes": nodes, "edges": []}]
