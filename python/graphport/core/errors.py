@@ -53,7 +53,7 @@ CODES: Final[dict[str, str]] = {
     "python_not_found": "No usable Python with graphport installed was found.",
     "shutting_down": "The engine is stopping and takes no new demands.",
     "store_failed": "A cache store cannot be opened, read or written.",
-    "too_large": "A value is larger than the wire carries.",
+    "too_large": "A value is larger than the wire carries, or a graph than the engine takes.",
     "undeclared_output": "A node returned an output that it does not declare.",
     "unencodable_value": "A value has no form on the wire.",
     "unknown": "An error code that this version does not know.",

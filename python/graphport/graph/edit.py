@@ -222,6 +222,11 @@ class Draft:
         """As they are now."""
         return self._settings
 
+    def size(self) -> tuple[int, int]:
+        """Numbers of nodes and edges; of edges no more than these."""
+        base = self.base.source
+        return len(base.nodes) - len(self.removed) + len(self.appended), len(base.edges) + len(self._added_edges())
+
     @property
     def edited(self) -> set[str]:
         """Ids of the nodes that are there whose own content was given."""

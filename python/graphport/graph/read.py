@@ -22,6 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from graphport.graph.groups import has_groups, opened
 from graphport.graph.model import Edge, Fault, Graph, Node
 from graphport.graph.port_types import shown
+from graphport.graph.size import raw_size_faults
 from graphport.graph.workglow import is_workglow, own_shape
 
 if TYPE_CHECKING:
@@ -68,11 +69,15 @@ def read_graph(raw: Any, known: Container[str] = ()) -> Reading:
     reading = Reading()
     if isinstance(raw, dict) and raw.keys().isdisjoint(("nodes", "tasks")) and isinstance(raw.get("graph"), dict):
         raw = raw["graph"]
+    if _is_too_large(raw, reading):
+        return reading
     if is_workglow(raw):
         raw, reading.faults = own_shape(raw)
         reading.broken_edges = bool(reading.faults)
     if has_groups(raw):
         raw = opened(raw)
+        if _is_too_large(raw, reading):
+            return reading
     if not isinstance(raw, dict):
         _wrong(reading, f"A graph is a map with `nodes` and `edges`, got {shown(raw)}.")
         return reading
@@ -100,6 +105,12 @@ def _aligned(adapter: TypeAdapter[list[_Item]], fields: list[Any]) -> tuple[list
     wrong = {index for index, _ in problems}
     rest = iter(sound)
     return [None if index in wrong else next(rest) for index in range(len(fields))], problems
+
+
+def _is_too_large(raw: Any, reading: Reading) -> bool:
+    found = raw_size_faults(raw)
+    reading.faults += found
+    return bool(found)
 
 
 def _wrong(reading: Reading, message: str, node: str | None = None) -> None:

@@ -23,6 +23,7 @@ from graphport.graph.compile import (
 )
 from graphport.graph.edit import Draft
 from graphport.graph.model import Edge, Graph, invalid_graph
+from graphport.graph.size import size_faults
 from graphport.graph.type_stats import TypeStats
 from graphport.graph.validate import faults_of, find_faults
 
@@ -60,6 +61,8 @@ def recompile(
     """
     draft = Draft(base)
     draft.apply(edits)
+    if _is_too_large(draft):
+        raise _refusal(draft, catalogue)
     touched = draft.rewired() | draft.edited | _asking(draft, catalogue)
     incoming = draft.incoming()
     if not all(map(draft.has, draft.targets_of_added)):
@@ -73,6 +76,13 @@ def recompile(
         raise _refusal(draft, catalogue)
     graph = work.graph()
     return Recompiled(graph, work.dirty(graph), frozenset(each for each in draft.removed if not draft.has(each)))
+
+
+def _is_too_large(draft: Draft) -> bool:
+    if not size_faults(*draft.size()):
+        return False
+    graph = draft.graph()
+    return bool(size_faults(len(graph.nodes), len(graph.edges)))
 
 
 def _refusal(draft: Draft, catalogue: Catalogue) -> Exception:

@@ -16,6 +16,7 @@ from graphport.graph.cycles import find_cycles
 from graphport.graph.model import Fault, invalid_graph, static_input
 from graphport.graph.port_types import check_value, fits
 from graphport.graph.read import Reading, read_graph
+from graphport.graph.size import size_faults
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
@@ -108,6 +109,9 @@ class _Inspection:
         self._guesses_left = _GUESSES_MOST if len(self._graph.nodes) <= _GUESS_AMONG_MOST else 0
 
     def run(self) -> list[Fault]:
+        too_large = size_faults(len(self._graph.nodes), len(self._graph.edges))
+        if too_large:
+            return too_large
         self._look_at_ids_and_types()
         self._look_at_edges()
         self._look_at_crowded_ports()
