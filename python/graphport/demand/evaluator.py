@@ -21,6 +21,7 @@ from graphport.demand.keeping import Keeping
 from graphport.demand.memo import Memo
 from graphport.demand.outputs import failure
 from graphport.demand.questions.tally import Tally
+from graphport.demand.questions.trace import Trace, Traces, TracingSink
 from graphport.demand.ready_queue import TURN_S, ReadyQueue
 from graphport.demand.run import Run, overdue
 from graphport.demand.session import Session
@@ -87,6 +88,7 @@ class Evaluator:
         self.sessions: dict[int, Session] = {}
         self.stats: dict[str, TypeStats] = {}
         self.tally = Tally()
+        self.traces = Traces()
         self.catalogue = catalogue
         self._ready = ReadyQueue()
         self._carriers: set[asyncio.Task[None]] = set()
@@ -173,6 +175,7 @@ class Evaluator:
         stream: bool | frozenset[str] = False,
         fresh: bool = False,
         events: bool = False,
+        trace: bool = False,
     ) -> None:
         """Start a demand, whose number no open demand has. Everything about it, refusals too, is told to the sink.
 
@@ -187,6 +190,7 @@ class Evaluator:
             stream: send chunks of all nodes, of none, or of these.
             fresh: draw new seeds.
             events: send events.
+            trace: keep a trace of the run.
         """
         received = perf_counter()
         try:
@@ -200,7 +204,7 @@ class Evaluator:
             self.tally.refused += 1
             self.sink.fail(demand, node, error)
             return
-        if not (inputs or events or fresh):
+        if not (inputs or events or fresh or trace):
             plan = session.graph.known_plan(target)
             if (
                 plan is not None
@@ -208,6 +212,10 @@ class Evaluator:
                 and self._answer_at_once(demand, session, plan, stream, received, deadline_ms)
             ):
                 return
+        tracing: Any = None
+        if trace:
+            row = Trace(demand, session_id, node)
+            tracing = TracingSink(self, self.sink, row, received=received, events=events)
         run = Run(
             self,
             session,
@@ -217,9 +225,12 @@ class Evaluator:
             inputs=inputs or {},
             stream=stream,
             fresh=fresh,
-            events=events,
+            events=events or trace,
             received=received,
+            sink=tracing,
         )
+        if tracing is not None:
+            tracing.run = run
         self.started += 1
         self.runs[demand] = session.runs[demand] = run
         run.start(deadline_ms)

@@ -230,6 +230,7 @@ class Connection:
             message.stream,
             message.fresh,
             message.events,
+            message.trace,
         )
 
     def _cancel(self, message: messages.Cancel) -> None:

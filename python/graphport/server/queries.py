@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from graphport.core.errors import LookupFailed, WireError
 from graphport.demand.questions.metrics import metrics
 from graphport.demand.questions.planned import MOST_NODES, planned
+from graphport.demand.questions.trace import as_chrome, described
 from graphport.demand.questions.why import why
 from graphport.graph.describe import describe
 from graphport.server import graph_queries
@@ -93,6 +94,18 @@ def _why(evaluator: Evaluator, args: dict[str, Any]) -> Any:
     return why(evaluator, session, node, **options)
 
 
+def _trace(evaluator: Evaluator, args: dict[str, Any]) -> Any:
+    """What became of the nodes of a run that was traced; None if there is none."""
+    demand, session, form = args.get("demand"), args.get("session"), args.get("format", "steps")
+    numbers = all(number is None or type(number) is int for number in (demand, session))
+    if not args.keys() <= {"demand", "session", "format"} or not numbers or form not in ("steps", "chrome"):
+        raise WireError("query trace takes demand: integer, session: integer, and format: 'steps' or 'chrome'")
+    trace = evaluator.traces.find(demand, session)
+    if trace is None:
+        return None
+    return as_chrome(trace) if form == "chrome" else described(trace)
+
+
 def _thought_of(
     evaluator: Evaluator, what: str, args: dict[str, Any], more: set[str]
 ) -> tuple[Session, Target, dict[str, Any]]:
@@ -128,4 +141,5 @@ QUERIES: Final[dict[str, Callable[[Evaluator, dict[str, Any]], Any]]] = {
     "dot": graph_queries.dot,
     "plan": _plan,
     "why": _why,
+    "trace": _trace,
 }

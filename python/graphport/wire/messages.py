@@ -62,6 +62,7 @@ class DemandAsync:
         fresh: draw new seeds.
         events: tell what becomes of each node.
         window: chunks that may be sent before a grant, or None for no limit.
+        trace: keep a trace of the run.
     """
 
     demand: int
@@ -73,6 +74,7 @@ class DemandAsync:
     fresh: bool = False
     events: bool = False
     window: int | None = None
+    trace: bool = False
 
 
 @dataclass(slots=True)

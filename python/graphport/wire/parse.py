@@ -212,6 +212,7 @@ _DEMAND_OPTIONS: Final[dict[Any, Callable[[Any], Any]]] = {
     "fresh": lambda value: _typed(value, bool, "fresh"),
     "events": lambda value: _typed(value, bool, "events"),
     "window": lambda value: None if value is None else _count(value, "window"),
+    "trace": lambda value: _typed(value, bool, "trace"),
 }
 
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 def test_these_are_the_questions() -> None:
-    assert list(QUERIES) == ["nodes", "health", "metrics", "graph", "mermaid", "dot", "plan", "why"]
+    assert list(QUERIES) == ["nodes", "health", "metrics", "graph", "mermaid", "dot", "plan", "why", "trace"]
 
 
 async def test_nodes_lists_all_types_by_name_as_data_that_travels() -> None:
@@ -49,6 +49,8 @@ async def test_nodes_of_a_type_gives_that_one() -> None:
         ("plan", {"session": 7, "node": "a"}, "unknown_session", "7"),
         ("why", {"session": True, "node": "a"}, "bad_message", "session"),
         ("why", {"session": 1, "node": "a", "fresh": True}, "bad_message", "inputs"),
+        ("trace", {"demand": "last"}, "bad_message", "demand"),
+        ("trace", {"format": "svg"}, "bad_message", "chrome"),
         ("weather", {}, "bad_message", "nodes"),
     ],
 )
