@@ -15,6 +15,7 @@ from graphport.core.errors import LookupFailed
 from graphport.graph.auto_connect import Placed, edges_for
 from graphport.graph.builder_events import BuilderEvent, Listeners
 from graphport.graph.builder_forms import BuilderForms
+from graphport.graph.catalogue import ports_vary
 from graphport.graph.guesses import did_you_mean
 from graphport.graph.json_shapes import check_ends
 from graphport.graph.method_names import method_names
@@ -378,11 +379,12 @@ class Builder(BuilderForms):
             raise LookupFailed(f"The builder has a node {node_id!r}; ids must differ.", code="duplicate_id")
 
     def _check_port(self, node: Node, kind: str, name: str) -> None:
-        spec = self._catalogue.get(node.type)
-        # Ports in brackets stand for something else than a value, and are judged with the whole graph.
-        if spec is None or name.startswith("["):
+        found = self._catalogue.get(node.type)
+        # Ports in brackets stand for something else than a value, and are judged with the whole graph; so are those of
+        # types whose nodes have ports of their own.
+        if found is None or name.startswith("[") or ports_vary(found):
             return
-        ports = [port.name for port in (spec.spec.outputs if kind == "output" else spec.spec.inputs)]
+        ports = [port.name for port in (found.spec.outputs if kind == "output" else found.spec.inputs)]
         if name not in ports:
             have = f"It has {', '.join(ports) or 'none'}.{did_you_mean(name, ports)}"
             message = f"Node {node.id!r}: {node.type} has no {kind} {name!r}. {have}"
@@ -395,7 +397,7 @@ class Builder(BuilderForms):
         inputs = {port.name for port in node.spec.inputs}
         named = []
         for rename in renames:
-            if rename.input not in inputs:
+            if rename.input not in inputs and not ports_vary(self._catalogue.get(node.spec.type)):
                 guess = did_you_mean(rename.input, inputs)
                 message = f"`rename` leads to {rename.input!r}, which is no input of {node.spec.type}.{guess}"
                 raise invalid_graph([Fault("dangling_edge", message, node.id, rename.input)])

@@ -82,3 +82,8 @@ class Catalogue:
 
 def _module(node_type: NodeType) -> str:
     return getattr(node_type.handler, "__module__", None) or "an unknown module"
+
+
+def ports_vary(node_type: NodeType | None) -> bool:
+    """Whether nodes of a type have ports of their own, which its spec does not know."""
+    return getattr(node_type, "shape", None) is not None
