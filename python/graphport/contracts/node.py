@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from graphport.contracts.cache_policy import CachePolicy
+    from graphport.contracts.inner_graph import InnerGraph
 
 Effect = Literal["pure", "seeded", "volatile", "effect"]
 Execution = Literal["inline", "async", "thread"]
@@ -128,6 +129,11 @@ class NodeType:
         trusted: the handler never changes values it is given (core nodes); others receive copies of shared
             lists and maps.
         cache: how results are kept, where the type wants it in a way of its own.
+        shape: `shape(data, inner)` gives the type that one node has, where its ports hang on its data or on the graph
+            it holds; raises a `NodeError` that says what is wrong with the data. None for most types.
+        holds_graph: the node's data `graph` is a graph, or the name of one in `graphs`; it is `inner` of `shape`.
+        declares: the node declares a port of the graph it is in: the first input of its shape, renamed.
+        inner: of a type that `shape` gave: the graph that its nodes hold.
     """
 
     spec: NodeSpec
@@ -135,6 +141,10 @@ class NodeType:
     code_digest: bytes
     trusted: bool = False
     cache: CachePolicy | None = None
+    shape: Callable[[Mapping[str, Any], InnerGraph | None], NodeType] | None = None
+    holds_graph: bool = False
+    declares: Literal["input", "output"] | None = None
+    inner: InnerGraph | None = None
 
     def __call__(self, inputs: Mapping[str, Any], context: Any = None) -> Any:
         """Call the handler directly, as tests do."""

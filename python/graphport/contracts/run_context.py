@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import logging
+    from collections.abc import Mapping, Sequence
+
+    from graphport.contracts.inner_graph import InnerGraph
 
 
 class _Common(Protocol):
@@ -47,6 +50,37 @@ class RunContext(_Common, Protocol):
 
         Raises:
             NodeError: `undeclared_output` if the spec does not declare the port as streamed.
+        """
+
+    async def evaluate(
+        self,
+        graph: InnerGraph | Mapping[str, Any],
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        targets: Sequence[str] | None = None,
+        label: str = "",
+        seed: int | None = None,
+    ) -> dict[str, Any]:
+        """Evaluate a graph within this node, and wait for it.
+
+        It shares the cache and what is under way with everything else in the engine, ends when nobody waits for this
+        node any more, and streams to the demands that wait for it, under paths: `node/label/inner`.
+
+        Args:
+            graph: what the node holds (`NodeType.inner`), or a graph as plain data, which is read and checked first.
+            inputs: values for its `graph-input` nodes by the names that they declare.
+            targets: ids of nodes; None for all `graph-output` nodes.
+            label: tells several evaluations of one node apart in paths, such as the number of an item.
+            seed: what the seeds of its nodes are drawn from.
+
+        Returns:
+            Without `targets` the value of each `graph-output` by its declared name, those behind the dead port of a
+            gate left out. With them, the outputs of each target by its id.
+
+        Raises:
+            GraphInvalid: `graph` is plain data and has faults.
+            LookupFailed: `unknown_node` for an input or a target that the graph does not have.
+            GraphportError: a node of it failed; `node_id` is its path.
         """
 
     def progress(self, fraction: float | None = None, text: str = "") -> None:

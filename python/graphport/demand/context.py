@@ -17,8 +17,9 @@ from graphport.demand.threads import Room
 from graphport.graph.values import size_of
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Mapping, MutableMapping, Sequence
 
+    from graphport.contracts.inner_graph import InnerGraph
     from graphport.demand.evaluator import Evaluator
     from graphport.demand.flight import Flight
     from graphport.graph.compile import CompiledNode
@@ -109,6 +110,22 @@ class LoopContext(_Context):
         """See `RunContext.progress`."""
         if self._flight is not None:
             self._flight.progress(_share(fraction), _short(text))
+
+    async def evaluate(
+        self,
+        graph: InnerGraph | Mapping[str, Any],
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        targets: Sequence[str] | None = None,
+        label: str = "",
+        seed: int | None = None,
+    ) -> dict[str, Any]:
+        """See `RunContext.evaluate`."""
+        if self._flight is None:
+            await asyncio.sleep(0)  # from there on the node has a flight
+        return await self._evaluator.evaluate(
+            self._flight, graph, inputs or {}, targets=targets, label=label, seed=seed
+        )
 
     async def stream(self, port: str, chunk: Any) -> None:
         """See `RunContext.stream`."""

@@ -27,8 +27,10 @@ from graphport.demand.run import Run, overdue
 from graphport.demand.session import Session
 from graphport.demand.stored import Stored
 from graphport.demand.stuck import StuckWork
+from graphport.demand.subrun import BroughtGraphs, evaluate
 from graphport.demand.threads import NodeThreads
 from graphport.graph.compile import CompiledGraph
+from graphport.graph.definitions import Definition
 from graphport.graph.digest import BLAKE2B, XXH3
 from graphport.graph.recompile import Recompiled, recompile
 from graphport.graph.validate import load_graph
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphport.contracts.cache_store import CacheStore
+    from graphport.contracts.inner_graph import InnerGraph
     from graphport.contracts.sink import DemandSink, Target
     from graphport.graph.catalogue import Catalogue
     from graphport.graph.compile import CompiledNode
@@ -90,6 +93,7 @@ class Evaluator:
         self.tally = Tally()
         self.traces = Traces()
         self.catalogue = catalogue
+        self._brought = BroughtGraphs(catalogue)
         self._ready = ReadyQueue()
         self._carriers: set[asyncio.Task[None]] = set()
         self._turn_planned = False
@@ -283,8 +287,24 @@ class Evaluator:
 
     def forget(self, run: Run) -> None:
         """A run is answered."""
+        if run.demand < 0:
+            return  # no demand
         del self.runs[run.demand]
         del run.session.runs[run.demand]
+
+    async def evaluate(
+        self,
+        flight: Flight | None,
+        graph: InnerGraph | Mapping[str, Any],
+        inputs: Mapping[str, Any],
+        *,
+        targets: Sequence[str] | None,
+        label: str,
+        seed: int | None,
+    ) -> dict[str, Any]:
+        """Evaluate a graph within a node: `contracts.run_context.RunContext.evaluate`."""
+        inner = graph if isinstance(graph, Definition) else self._brought.get(graph)  # type: ignore[arg-type]
+        return await evaluate(self, flight, inner, inputs, targets=targets, label=label, seed=seed)
 
     # The loop
 

@@ -99,7 +99,7 @@ class Flight:
         self.rest: Suspended | None = None
         kind = ThreadContext if node.execution == THREAD else LoopContext
         self.context = kind(evaluator, node, self)
-        self._chunks: list[tuple[str, Any]] | None = None
+        self._chunks: list[tuple[Any, Any]] | None = None
         self._chunks_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         if node.timeout_s is not None:
@@ -166,7 +166,7 @@ class Flight:
         for run, place in self.waiters:
             run.progress(place, {"event": "progress", "fraction": fraction, "text": text})
 
-    def _remember(self, port: str, chunk: Any) -> None:
+    def _remember(self, port: str | tuple[str, str], chunk: Any) -> None:
         if type(chunk) is str and not chunk:
             return  # nobody is sent it
         if self._chunks is None:
@@ -182,6 +182,11 @@ class Flight:
             self.store = False
             self._forget_chunks()
             self._evaluator.land(self)
+
+    def remember_inner(self, path: str, port: str, chunk: Any) -> None:
+        """Remember what a node of a graph within the node has streamed."""
+        if self.store and not self.over:
+            self._remember((path, port), chunk)
 
     def _forget_chunks(self) -> None:
         self._chunks = None
@@ -272,9 +277,9 @@ class Flight:
             self._evaluator.stuck.watch(self)
 
 
-def joined(chunks: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+def joined(chunks: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
     """Chunks with neighbouring text of one port joined, to pieces of `_PIECE_CHARACTERS` or a little more."""
-    result: list[tuple[str, Any]] = []
+    result: list[tuple[Any, Any]] = []
     texts: list[str] = []
     characters = 0
     for port, chunk in chunks:

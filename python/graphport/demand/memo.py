@@ -26,7 +26,8 @@ _RESULT_OVERHEAD_BYTES: Final = 400
 # Port to value; for a gate the live port only.
 Outputs = dict[str, Any]
 # What a node streamed: `(port, chunk)` in order, neighbouring text joined.
-Chunks = list[tuple[str, Any]]
+# Of nodes within the node the port is a pair of path and port.
+Chunks = list[tuple[Any, Any]]
 
 
 class Memo:

@@ -110,7 +110,7 @@ class Preparing(Telling):
         # Drawn once for the whole run: another demand may ask for fresh ones meanwhile.
         for places in slices(len(plan.seeded)):
             for place in plan.seeded[places.start : places.stop]:
-                self.seeds[place] = self.session.seed(plan.nodes[place].id)
+                self.seeds[place] = self.seed_of(plan.nodes[place].id)
             yield
         self.keys, self.once = yield from node_keys.derive(plan, self.session, self.seeds, self.inputs, self.edges)
         self.results = [None] * len(plan.nodes)
@@ -133,6 +133,10 @@ class Preparing(Telling):
         """Bring into the cache what a persistent store has of this."""
         if self._evaluator.stored is not None:
             yield from self._evaluator.stored.finding(self)
+
+    def seed_of(self, node_id: str) -> int:
+        """The seed of a node that was given none."""
+        return self.session.seed(node_id)
 
     def _take_inputs(self) -> None:
         """Put the demand's inputs in their places, and take out the edges that they replace."""

@@ -216,6 +216,7 @@ class Run(Preparing):
                         return outputs
                     if outputs is _LATER or outputs is _SETTLED:
                         began, count = stats.add(count + (outputs is _SETTLED), began), 0
+                        shared = self._evaluator.started != self._alone  # it may have begun a graph within this one
                         continue
                 if outputs.__class__ is not dict or outputs.keys() != node.output_names:
                     outputs = checked(node, outputs)
@@ -326,7 +327,7 @@ class Run(Preparing):
             evaluator.threads.submit(self._depart(place, node, key), inputs)
             return _LATER
         context = LoopContext(evaluator, node, None)
-        if node.streams or self._began is not None or evaluator.stored is not None or node.policy is not None:
+        if node.departs or self._began is not None or evaluator.stored is not None or node.policy is not None:
             flight = self._depart(place, node, key)
             context.attach(flight)
         coroutine = node.handler(inputs, context)

@@ -147,7 +147,7 @@ class Stored:
         for places in slices(last + 1):
             for place in range(last - places.start, last - places.stop, -1):
                 node, key = nodes[place], keys[place]
-                heard = bool(node.streams) and run.listens(place)
+                heard = node.departs and (run.listens(place) or (node.type.inner is not None and run.streams))
                 if not needed[place] and not heard:
                     continue
                 once = run.once is not None and run.once[place]

@@ -5,6 +5,7 @@ Must not settle anything. The base of `run.Run`; its methods for chunks and prog
 
 from __future__ import annotations
 
+from itertools import groupby
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -60,10 +61,22 @@ class Telling:
             return False
         return self.sink.chunk(self.demand, self.plan.nodes[place].id, port, chunk)
 
-    def replay(self, place: int, chunks: list[tuple[str, Any]]) -> None:
+    def replay(self, place: int, chunks: list[tuple[Any, Any]]) -> None:
         """Pass on what a node has streamed already, if the demand listens to that node."""
-        if not self.closed and self.listens(place):
-            self.sink.replay(self.demand, self.plan.nodes[place].id, chunks)
+        node = self.plan.nodes[place]
+        if self.closed:
+            return
+        if node.type.inner is not None:
+            self._replay_inner(place, chunks)
+        elif self.listens(place):
+            self.sink.replay(self.demand, node.id, chunks)
+
+    def _replay_inner(self, place: int, chunks: list[tuple[tuple[str, str], Any]]) -> None:
+        """The same of what nodes within a node have streamed."""
+        for inner, some in groupby(chunks, lambda chunk: chunk[0][0]):
+            path = f"{self.plan.nodes[place].id}/{inner}"
+            if self.hears(place, path):
+                self.sink.replay(self.demand, path, [(port, chunk) for (_, port), chunk in some])
 
     def replay_kept(self, place: int) -> None:
         """Pass on what a node streamed when its cached result was made. That may fail the run."""
@@ -79,6 +92,25 @@ class Telling:
         """Whether the demand wants the chunks of a node."""
         stream = self._stream
         return stream is True or (stream is not False and self.plan.nodes[place].id in stream)
+
+    def hears(self, place: int, path: str) -> bool:
+        """Whether the demand wants the chunks of a node within a node: of that path, or of all in the outer one."""
+        return self.listens(place) or (self._stream is not False and path in self._stream)  # type: ignore[operator]
+
+    @property
+    def streams(self) -> bool:
+        """Whether the demand wants any chunks."""
+        return self._stream is not False
+
+    def tell(self, path: str, event: dict[str, Any]) -> None:
+        """Tell of a node within a node, if the demand wants events."""
+        if self._began is not None and not self.closed:
+            self.sink.event(self.demand, path, event)
+
+    @property
+    def wants_events(self) -> bool:
+        """Whether it is told what becomes of nodes."""
+        return self._began is not None
 
     def replay_known(self) -> bool:
         """Nodes may not be reached again; what they sent when they ran is wanted all the same. False if it fails."""

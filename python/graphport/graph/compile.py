@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphport.contracts.node import ERROR_PORT, NodeSpec, NodeType
 from graphport.core.version import VERSION
+from graphport.graph.definitions import definitions_of
 from graphport.graph.digest import XXH3
 from graphport.graph.model import static_input
 from graphport.graph.owned import owning_handler
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
 
     from graphport.graph.catalogue import Catalogue
+    from graphport.graph.definitions import Definition
     from graphport.graph.digest import Hasher
     from graphport.graph.model import Graph
     from graphport.graph.plan import Edge, Plan
@@ -59,6 +61,7 @@ class CompiledNode:
         streams: the output ports that may be streamed.
         policy: what the type says about keeping its results, if they may be kept.
         stored: results go to the persistent store, if there is one.
+        departs: it is a flight from its start, because it may stream or evaluates a graph of its own.
     """
 
     __slots__ = (
@@ -66,6 +69,7 @@ class CompiledNode:
         "branches",
         "cacheable",
         "content_digest",
+        "departs",
         "edges",
         "execution",
         "gate",
@@ -99,6 +103,7 @@ class CompiledNode:
         self.cacheable = spec.effect in ("pure", "seeded")
         self.content_digest = spec.content_digest and self.cacheable
         self.streams = frozenset(port.name for port in spec.outputs if port.stream)
+        self.departs = bool(self.streams) or node_type.inner is not None
         self.stats = stats
         self.timeout_s = None if spec.timeout_ms is None else spec.timeout_ms / 1000
         self.policy = node_type.cache if self.cacheable else None
@@ -151,11 +156,13 @@ class CompiledGraph:
         revision: int = 1,
         stats: dict[str, TypeStats] | None = None,
         hasher: Hasher = XXH3,
+        definition: Definition | None = None,
     ) -> None:
         self._begin(graph, revision, hasher)
         stats = {} if stats is None else stats
+        definition = definitions_of(graph, catalogue).root if definition is None else definition
         for place, node in enumerate(graph.nodes):
-            node_type = catalogue.get(node.type)
+            node_type = definition.type_of(node)
             if node_type is None:
                 raise KeyError(node.type)  # validation precedes compilation
             of_type = stats.setdefault(node.type, TypeStats())
@@ -249,6 +256,16 @@ class CompiledGraph:
             self._planned_nodes -= len(dropped.nodes)
 
 
+def compiled(definition: Definition, stats: dict[str, TypeStats], hasher: Hasher) -> CompiledGraph:
+    """A graph within a graph, compiled once."""
+    made: CompiledGraph | None = definition.compiled
+    if made is None:
+        made = definition.compiled = CompiledGraph(
+            definition.graph, definition.catalogue, stats=stats, hasher=hasher, definition=definition
+        )
+    return made
+
+
 def readers(nodes: list[CompiledNode]) -> list[list[int]]:
     """Per node the places of those that read it, each once."""
     found: list[list[int]] = [[] for _ in nodes]
@@ -262,11 +279,11 @@ class Collecting:
     """Remembers per type and port whether the port collects many edges."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str], bool] = {}
+        self._known: dict[tuple[int, str], bool] = {}
 
     def port(self, node_type: NodeType, name: str) -> bool:
         """Whether that input of the type does."""
-        key = (node_type.spec.type, name)
+        key = (id(node_type), name)
         known = self._known.get(key)
         if known is None:
             port = node_type.spec.input(name)
@@ -279,15 +296,15 @@ class DigestParts:
 
     def __init__(self, hasher: Hasher) -> None:
         self.hasher = hasher
-        self._types: dict[str, bytes] = {}
+        self._types: dict[int, bytes] = {}
 
     def of_type(self, node_type: NodeType) -> bytes:
         """What the type adds to the static digest of each of its nodes."""
         spec = node_type.spec
-        known = self._types.get(spec.type)
+        known = self._types.get(id(node_type))
         if known is None:
             head = f"{VERSION}\0{spec.type}\0{spec.version}\0{spec.effect}\0".encode()
-            known = self._types[spec.type] = self.hasher.hash(head + node_type.code_digest)
+            known = self._types[id(node_type)] = self.hasher.hash(head + node_type.code_digest)
         return known
 
 

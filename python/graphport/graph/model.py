@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from graphport.core.errors import GraphInvalid
 
@@ -55,7 +55,9 @@ class Edge(BaseModel):
 
 
 class Graph(BaseModel):
-    """A whole graph. The order of edges is the order in which a port of many edges receives its values.
+    """A whole graph. A key `graphs`, kept like every other, has the graphs that nodes hold by name (`definitions`).
+
+    The order of edges is the order in which a port of many edges receives its values.
 
     Attributes:
         nodes: in the order of the file.
@@ -68,6 +70,9 @@ class Graph(BaseModel):
     nodes: tuple[Node, ...] = ()
     edges: tuple[Edge, ...] = ()
     settings: dict[str, Any] = Field(default_factory=dict)
+
+    # What `definitions.definitions_of` has found out of it.
+    _definitions: Any = PrivateAttr(default=None)
 
 
 @dataclass(frozen=True, slots=True)

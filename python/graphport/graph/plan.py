@@ -58,7 +58,7 @@ class Plan:
         lazy: something in the plan can be known only while it runs: gates, or keys that hang on values.
         volatile: some node runs anew for every demand.
         seeded: nodes whose seed the evaluator draws.
-        streaming: nodes that stream.
+        streaming: nodes that stream, or in which something may.
         policed: some node type has a policy for its results.
         storable: some node's results go to the persistent store, if there is one.
         plain: 1 for nodes whose inputs can be put together without any special case.
@@ -201,7 +201,7 @@ def _place(plan: Plan, place: int, node: CompiledNode, edges: tuple[Edge, ...], 
     plan.storable = plan.storable or node.stored
     if node.needs_seed:
         plan.seeded.append(place)
-    if node.streams:
+    if node.departs:
         plan.streaming.append(place)
     plan.plain.append(_is_plain(node))
 

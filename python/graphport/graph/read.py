@@ -85,7 +85,10 @@ def read_graph(raw: Any, known: Container[str] = ()) -> Reading:
     edges = _edges(_list(reading, raw, "edges", optional=True), reading)
     rest = {key: value for key, value in raw.items() if isinstance(key, str) and key not in Graph.model_fields}
     reading.graph = Graph.model_construct(
-        nodes=tuple(nodes), edges=tuple(edges), settings=_settings(raw, reading), **rest
+        nodes=tuple(nodes),
+        edges=tuple(edges),
+        settings=_settings(raw, reading),
+        **rest,
     )
     return reading
 

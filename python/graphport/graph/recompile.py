@@ -21,6 +21,7 @@ from graphport.graph.compile import (
     fill,
     readers,
 )
+from graphport.graph.definitions import definitions_of
 from graphport.graph.edit import Draft
 from graphport.graph.model import Edge, Graph, invalid_graph
 from graphport.graph.size import size_faults
@@ -63,6 +64,8 @@ def recompile(
     draft.apply(edits)
     if _is_too_large(draft):
         raise _refusal(draft, catalogue)
+    if _has_structure(draft, catalogue):
+        return _recompiled_whole(draft, catalogue, stats)
     touched = draft.rewired() | draft.edited | _asking(draft, catalogue)
     incoming = draft.incoming()
     if not all(map(draft.has, draft.targets_of_added)):
@@ -83,6 +86,54 @@ def _is_too_large(draft: Draft) -> bool:
         return False
     graph = draft.graph()
     return bool(size_faults(len(graph.nodes), len(graph.edges)))
+
+
+def _has_structure(draft: Draft, catalogue: Catalogue) -> bool:
+    """Whether some node, before or after, has ports of its own: those may change with anything in the graph."""
+    if definitions_of(draft.base.source, catalogue).root.types:
+        return True
+    types = {draft.node(node_id).type for node_id in draft.put if draft.has(node_id)}
+    found = [catalogue.get(name) for name in types]
+    return any(each is not None and each.shape is not None for each in found)
+
+
+def _recompiled_whole(draft: Draft, catalogue: Catalogue, stats: dict[str, TypeStats]) -> Recompiled:
+    """The same for graphs that hold graphs: everything is compiled, but for inner graphs that are as they were."""
+    base = draft.base
+    source = draft.reading.graph = draft.graph()
+    faults = faults_of(draft.reading, catalogue)
+    if faults:
+        raise invalid_graph(faults)
+    before = {each.digest: each.compiled for each in definitions_of(base.source, catalogue).all if each.compiled}
+    for definition in definitions_of(source, catalogue).all[1:]:
+        definition.compiled = before.get(definition.digest)
+    graph = CompiledGraph(source, catalogue, revision=base.revision + 1, stats=stats, hasher=base.hasher)
+    roots = [node.index for node in graph.nodes if not _is_as_before(node, graph, base)]
+    removed = frozenset(each for each in draft.removed if not draft.has(each))
+    return Recompiled(graph, downstream(graph, roots), removed)
+
+
+def _is_as_before(node: CompiledNode, graph: CompiledGraph, base: CompiledGraph) -> bool:
+    place = base.index.get(node.id)
+    if place is None or base.nodes[place].static_digest != node.static_digest:
+        return False
+    before = [(base.nodes[source].id, out, into) for source, out, into, _ in base.nodes[place].edges]
+    return before == [(graph.nodes[source].id, out, into) for source, out, into, _ in node.edges]
+
+
+def downstream(graph: CompiledGraph, roots: list[int]) -> list[str]:
+    """Ids of these nodes and of everything downstream, in the graph's order."""
+    consumers = graph.consumers()
+    seen = bytearray(len(graph.nodes))
+    found = list(roots)
+    for place in found:
+        seen[place] = 1
+    for place in found:  # grows
+        for consumer in consumers[place]:
+            if not seen[consumer]:
+                seen[consumer] = 1
+                found.append(consumer)
+    return [graph.nodes[place].id for place in sorted(found)]
 
 
 def _refusal(draft: Draft, catalogue: Catalogue) -> Exception:
@@ -313,17 +364,7 @@ class _Work:
 
     def dirty(self, graph: CompiledGraph) -> list[str]:
         """Ids of the nodes whose result may be another one, and of everything downstream, in the graph's order."""
-        consumers = graph.consumers()
-        seen = bytearray(len(graph.nodes))
-        found = list(self._roots)
-        for place in found:
-            seen[place] = 1
-        for place in found:  # grows
-            for consumer in consumers[place]:
-                if not seen[consumer]:
-                    seen[consumer] = 1
-                    found.append(consumer)
-        return [graph.nodes[place].id for place in sorted(found)]
+        return downstream(graph, self._roots)
 
 
 def _in_circle(nodes: list[CompiledNode], starts: list[int]) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphport.contracts.node import ERROR_PORT, PortSpec
 from graphport.graph.cycles import find_cycles
+from graphport.graph.definitions import Definitions, placed
 from graphport.graph.model import Fault, invalid_graph, static_input
 from graphport.graph.port_types import check_value, fits
 from graphport.graph.read import Reading, read_graph
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from graphport.contracts.node import NodeSpec
     from graphport.graph.catalogue import Catalogue
+    from graphport.graph.definitions import Definition
     from graphport.graph.model import Edge, Graph, Node
 
 # Looking for the most similar id costs time for each id there is: done for small graphs and few faults only.
@@ -63,12 +65,20 @@ def validate(graph: Graph, catalogue: Catalogue) -> None:
 
 def find_faults(graph: Graph, catalogue: Catalogue, *, inputs_of: Container[str] | None = None) -> list[Fault]:
     """Every fault of a graph that was built, not read. Inputs are looked at of all nodes, or of those of these ids."""
-    return _Inspection(Reading(graph), catalogue, inputs_of).run()
+    return faults_of(Reading(graph), catalogue, inputs_of=inputs_of)
 
 
-def faults_of(reading: Reading, catalogue: Catalogue) -> list[Fault]:
-    """Every fault of what was read, those of the reading first."""
-    return reading.faults + _Inspection(reading, catalogue).run()
+def faults_of(reading: Reading, catalogue: Catalogue, *, inputs_of: Container[str] | None = None) -> list[Fault]:
+    """Every fault of what was read, those of the reading first, then those of the graphs within it."""
+    definitions = reading.graph._definitions = Definitions(reading, catalogue)
+    faults: list[Fault] = []
+    for definition in definitions.all:
+        outermost = definition is definitions.root
+        found = definition.reading.faults + _Inspection(definition, inputs_of if outermost else None).run()
+        faults += [placed(fault, definition) for fault in found]
+        if outermost:
+            faults += definitions.faults
+    return faults
 
 
 @dataclass(slots=True)
@@ -93,17 +103,20 @@ def _ports(spec: NodeSpec) -> _Ports:
 class _Inspection:
     """One pass over one graph."""
 
-    def __init__(self, reading: Reading, catalogue: Catalogue, inputs_of: Container[str] | None = None) -> None:
-        self._reading = reading
+    def __init__(self, definition: Definition, inputs_of: Container[str] | None) -> None:
+        self._reading = definition.reading
         self._inputs_of = inputs_of
-        self._graph = reading.graph
-        self._catalogue = catalogue
+        self._graph = definition.graph
+        self._catalogue = definition.catalogue
+        self._types = definition.types
         self._faults: list[Fault] = []
         self._index: dict[str, int] = {}
         self._ports_of_type: dict[str, _Ports | None] = {}
+        self._shared: dict[int, _Ports] = {}
+        self._own_ports: dict[str, _Ports | None] = {}
         self._unknown_type_hints: dict[str, str] = {}
-        self._slips: dict[tuple[str, str], str | None] = {}
-        self._setting_problems: dict[tuple[str, str], str | None] = {}
+        self._slips: dict[tuple[int, str], str | None] = {}
+        self._setting_problems: dict[tuple[int, str], str | None] = {}
         # For each (node, input port): the edges that lead to it.
         self._edges_to: dict[tuple[str, str], list[Edge]] = {}
         self._guesses_left = _GUESSES_MOST if len(self._graph.nodes) <= _GUESS_AMONG_MOST else 0
@@ -127,16 +140,28 @@ class _Inspection:
         for position, node in enumerate(self._graph.nodes):
             if self._index.setdefault(node.id, position) != position:
                 repeated[node.id] = repeated.get(node.id, 1) + 1
-            if self._ports_for(node.type) is None:
+            if not self._know_ports(node):
                 self._fault("unknown_type", self._unknown_type_message(node), node.id)
         for node_id, count in repeated.items():
             self._fault("duplicate_id", f"{count} nodes have the id {node_id!r}; ids must differ.", node_id)
 
-    def _ports_for(self, type_name: str) -> _Ports | None:
-        if type_name not in self._ports_of_type:
-            found = self._catalogue.get(type_name)
-            self._ports_of_type[type_name] = None if found is None else _ports(found.spec)
-        return self._ports_of_type[type_name]
+    def _know_ports(self, node: Node) -> bool:
+        """Look the ports of a node's type up; False if there is no such type."""
+        if node.type not in self._ports_of_type:
+            found = self._catalogue.get(node.type)
+            self._ports_of_type[node.type] = None if found is None or found.shape is not None else _ports(found.spec)
+        if self._ports_of_type[node.type] is not None:
+            return True
+        if node.type not in self._catalogue:
+            return False
+        # Its ports are its own; if its data give it none, that is a fault that is told already.
+        own = self._types.get(node.id)
+        self._own_ports[node.id] = None if own is None else self._shared.setdefault(id(own), _ports(own.spec))
+        return True
+
+    def _ports_of(self, node: Node) -> _Ports | None:
+        ports = self._ports_of_type[node.type]
+        return self._own_ports.get(node.id) if ports is None else ports
 
     def _unknown_type_message(self, node: Node) -> str:
         hint = self._unknown_type_hints.get(node.type)
@@ -167,7 +192,7 @@ class _Inspection:
     def _port(self, edge: Edge, position: int, kind: str) -> PortSpec | None:
         """The port at one end of an edge; None, and a fault, if the node has no such port."""
         node = self._graph.nodes[position]
-        ports = self._ports_of_type[node.type]
+        ports = self._ports_of(node)
         if ports is None:
             return None
         if kind == "output":
@@ -203,7 +228,7 @@ class _Inspection:
         for (node_id, name), edges in self._edges_to.items():
             if len(edges) == 1:
                 continue
-            ports = self._ports_of_type[self._graph.nodes[self._index[node_id]].type]
+            ports = self._ports_of(self._graph.nodes[self._index[node_id]])
             port = None if ports is None else ports.inputs.get(name)
             if port is None or port.multiple:
                 continue
@@ -217,7 +242,7 @@ class _Inspection:
 
     def _look_at_inputs(self) -> None:
         for node in self._graph.nodes:
-            ports = self._ports_of_type[node.type]
+            ports = self._ports_of(node)
             if ports is None or (self._inputs_of is not None and node.id not in self._inputs_of):
                 continue
             for port in ports.required:
@@ -233,11 +258,11 @@ class _Inspection:
                 if problem is not None:
                     self._fault("invalid_input", f"Node {node.id!r}, data {name!r}: {problem}.", node.id, name)
             for port in ports.with_setting:
-                self._look_at_setting(node, port)
+                self._look_at_setting(node, port, ports)
 
     def _look_for_slip(self, node: Node, name: str, ports: _Ports) -> None:
         """Warn of a word in `data` that is nearly an input's name: it is no fault, but has no effect either."""
-        key = (node.type, name)
+        key = (id(ports), name)
         if key in self._slips:
             return
         near = get_close_matches(name, ports.inputs, n=1, cutoff=_SLIP_LIKENESS) if len(name) < 100 else []
@@ -266,13 +291,13 @@ class _Inspection:
             port.name,
         )
 
-    def _look_at_setting(self, node: Node, port: PortSpec) -> None:
+    def _look_at_setting(self, node: Node, port: PortSpec, ports: _Ports) -> None:
         if (node.id, port.name) in self._edges_to or node.data.get(port.name) is not None or port.setting is None:
             return
         value = self._graph.settings.get(port.setting)
         if value is None:
             return
-        key = (node.type, port.name)
+        key = (id(ports), port.name)
         if key not in self._setting_problems:
             self._setting_problems[key] = check_value(port, value)
         problem = self._setting_problems[key]

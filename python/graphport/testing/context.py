@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from graphport.core.errors import DemandStopped, GraphportError, NodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from graphport.contracts.inner_graph import InnerGraph
 
 
 class _Recording:
@@ -77,7 +79,30 @@ class _Recording:
 
 
 class RecordingContext(_Recording):
-    """Stands in for the context of `async` and `inline` nodes."""
+    """Stands in for the context of `async` and `inline` nodes.
+
+    Attributes:
+        evaluated: `(inputs, label)` of every graph that the node had evaluated.
+        evaluates: stands in for those graphs: gives the outputs for inputs.
+    """
+
+    def __init__(self, **facts: Any) -> None:
+        super().__init__(**facts)
+        self.evaluated: list[tuple[dict[str, Any], str]] = []
+        self.evaluates: Callable[[dict[str, Any]], dict[str, Any]] = dict
+
+    async def evaluate(
+        self,
+        graph: InnerGraph | Mapping[str, Any],
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        targets: Sequence[str] | None = None,
+        label: str = "",
+        seed: int | None = None,
+    ) -> dict[str, Any]:
+        """Write the inputs down, and give what `evaluates` makes of them."""
+        self.evaluated.append((dict(inputs or {}), label))
+        return self.evaluates(dict(inputs or {}))
 
     async def stream(self, port: str, chunk: Any) -> None:
         """Write the chunk down."""
