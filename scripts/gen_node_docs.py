@@ -27,6 +27,9 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 OUT: Final = ROOT / "python" / "graphport" / "nodes" / "docs"
 GOLDEN: Final = ROOT / "tests" / "unit" / "nodes" / "golden"
 
+# Examples of nodes whose ports are those of a graph: whole graphs.
+STRUCTURE: Final = ROOT / "tests" / "unit" / "nodes" / "structure"
+
 NOTICE: Final = "<!-- Written by scripts/gen_node_docs.py; do not edit. -->"
 # The node that has no golden cases, because its outputs are the model's.
 UNSETTLED: Final = {"llamacpp-inference": {"prompt": "Why is the sky blue?", "model_path": "smollm2", "temperature": 0}}
@@ -119,6 +122,12 @@ def ports(description: dict[str, Any]) -> list[str]:
     ]
 
 
+def structure(node_type: NodeType) -> list[str]:
+    if node_type.holds_graph:
+        return ["Beside these it has the ports of the graph that it holds, and the effect class of what is in it."]
+    return []
+
+
 def errors(raises: list[tuple[str, str]], cases: list[dict[str, Any]]) -> list[str]:
     if not raises:
         return ["## Errors", "None of its own."]
@@ -129,6 +138,15 @@ def errors(raises: list[tuple[str, str]], cases: list[dict[str, Any]]) -> list[s
 
 
 def example(name: str, description: dict[str, Any], cases: list[dict[str, Any]]) -> list[str]:
+    path = STRUCTURE / f"{name}.json"
+    if path.exists():
+        whole = json.loads(path.read_text(encoding="utf-8"))
+        return [
+            "## Example",
+            f"In the graph:\n\n{block(whole['graph'])}",
+            f"a demand for `{whole['demand']}` gives:",
+            block(whole["outputs"]),
+        ]
     case = cases[0] if cases else {"inputs": UNSETTLED[name]}
     defaults = {port["name"]: port["default"] for port in description["inputs"]}
     data = {port: value for port, value in case["inputs"].items() if value is not None and value != defaults[port]}
@@ -162,6 +180,7 @@ def page(name: str) -> str:
         f"Category {description['category']}, version {description['version']}. {EFFECTS[description['effect']]} "
         f"{EXECUTIONS[description['execution']]}{gate}",
         *ports(description),
+        *structure(node_type),
         *errors(raises, cases),
         *example(name, description, cases),
     ]

@@ -113,6 +113,11 @@ class Run(Preparing):
     # Executing
 
     @property
+    def shared(self) -> bool:
+        """Whether others may compute what it needs: other demands, or a graph within a node of its own."""
+        return self._evaluator.started != self._alone
+
+    @property
     def awaits_task(self) -> bool:
         """Whether the next ready node is async, and so can begin only in a task."""
         return bool(self.ready) and self.plan.nodes[self.ready[0]].execution == ASYNC
@@ -186,7 +191,7 @@ class Run(Preparing):
         ready, nodes, results, pending = self.ready, self.plan.nodes, self.results, self._pending
         context, once, keys, edges, plain = self._context, self.once, self.keys, self.edges, self._plain
         consumers, last = self.plan.consumers, len(results) - 1
-        shared, scanned = self._evaluator.started != self._alone, self._needs is None and self._began is None
+        shared, scanned = self.shared, self._needs is None and self._began is None
         stats, count, began = nodes[last].stats, 0, perf_counter()
         try:
             while ready and not self.closed:
@@ -215,8 +220,7 @@ class Run(Preparing):
                     if outputs.__class__ is Flight:
                         return outputs
                     if outputs is _LATER or outputs is _SETTLED:
-                        began, count = stats.add(count + (outputs is _SETTLED), began), 0
-                        shared = self._evaluator.started != self._alone  # it may have begun a graph within this one
+                        began, count, shared = stats.add(count + (outputs is _SETTLED), began), 0, self.shared
                         continue
                 if outputs.__class__ is not dict or outputs.keys() != node.output_names:
                     outputs = checked(node, outputs)

@@ -90,7 +90,7 @@ class SubRun(Run):
     def seed_of(self, node_id: str) -> int:
         """The seed of a node that was given none."""
         if self._seed is None:
-            return self.session.seed(node_id)
+            return self.session.seed(f"{self.sink.label}/{node_id}")  # type: ignore[attr-defined]
         return int.from_bytes(xxh3(f"{self._seed}\0{node_id}".encode())[:4], "big") & 0x7FFFFFFF
 
     def begin(self) -> None:
@@ -121,7 +121,7 @@ class Outward(PlainAnswers):
         self.done = done
         self.outputs: dict[str, Any] | None = None
         self.error: GraphportError | None = None
-        self._label = label
+        self.label = label
 
     def complete(self, demand: int, node: Target, outputs: dict[str, Any], meta: dict[str, Any]) -> None:
         """See `DemandSink`."""
@@ -183,8 +183,8 @@ class Outward(PlainAnswers):
         waiting: list[tuple[Outward, Way]] = [(self, (node, None))]
         while waiting:
             out, way = waiting.pop()
-            if out._label:
-                way = (out._label, way)
+            if out.label:
+                way = (out.label, way)
             yield out.flight, way
             for run, place in out.flight.waiters:
                 if run.sink.__class__ is Outward:

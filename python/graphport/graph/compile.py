@@ -146,7 +146,18 @@ class CompiledGraph:
         source: what it was compiled from.
     """
 
-    __slots__ = ("_consumers", "_planned_nodes", "_plans", "hasher", "index", "nodes", "revision", "sinks", "source")
+    __slots__ = (
+        "_consumers",
+        "_planned_nodes",
+        "_plans",
+        "has_structure",
+        "hasher",
+        "index",
+        "nodes",
+        "revision",
+        "sinks",
+        "source",
+    )
 
     def __init__(
         self,
@@ -161,6 +172,7 @@ class CompiledGraph:
         self._begin(graph, revision, hasher)
         stats = {} if stats is None else stats
         definition = definitions_of(graph, catalogue).root if definition is None else definition
+        self.has_structure = bool(definition.types)
         for place, node in enumerate(graph.nodes):
             node_type = definition.type_of(node)
             if node_type is None:
@@ -189,6 +201,7 @@ class CompiledGraph:
         self.hasher = hasher
         self.source = graph
         self.revision = revision
+        self.has_structure = False
         self.nodes: list[CompiledNode] = []
         self.index: dict[str, int] = {}
         self._consumers: list[list[int]] | None = None

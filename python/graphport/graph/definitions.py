@@ -98,7 +98,7 @@ class Definition:
         return None if found is None or found.shape is not None else found
 
     def path(self) -> str:
-        """The ids of the nodes that hold it, from the outermost, a slash between each two; nothing for the outermost."""
+        """The ids of the nodes that hold it, from the outermost, a slash between each two; the outermost has none."""
         names: list[str] = []
         at: Definition = self
         while at.holder is not None:

@@ -90,7 +90,7 @@ def _is_too_large(draft: Draft) -> bool:
 
 def _has_structure(draft: Draft, catalogue: Catalogue) -> bool:
     """Whether some node, before or after, has ports of its own: those may change with anything in the graph."""
-    if definitions_of(draft.base.source, catalogue).root.types:
+    if draft.base.has_structure:
         return True
     types = {draft.node(node_id).type for node_id in draft.put if draft.has(node_id)}
     found = [catalogue.get(name) for name in types]

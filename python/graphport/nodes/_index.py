@@ -33,6 +33,8 @@ _NAMES: Final = (
     "json-filter",
     "linked-input",
     "llamacpp-inference",
+    "loop",
+    "map",
     "masked-text-input",
     "merge",
     "model-provider",

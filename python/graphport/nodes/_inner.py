@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from graphport.contracts.node import NodeSpec, NodeType, PortSpec
 from graphport.core.errors import NodeError
 from graphport.graph.digest import BLAKE2B
+from graphport.graph.port_types import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -86,3 +87,14 @@ def seed_of(inputs: Mapping[str, Any]) -> int | None:
 def given_to(inner: InnerGraph, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Those of a node's inputs that the graph itself takes."""
     return {port.name: inputs[port.name] for port in inner.inputs if port.name in inputs}
+
+
+def listed(node: str, items: Any) -> list[Any] | tuple[Any, ...]:
+    """What a node is to go through.
+
+    Raises:
+        NodeError: `invalid_input` if it is no list.
+    """
+    if not isinstance(items, list | tuple):
+        raise NodeError(f"{node}: `items` should be a list, got {shown(items)}.", code="invalid_input")
+    return items

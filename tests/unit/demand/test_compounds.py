@@ -434,40 +434,6 @@ async def test_sessions_take_turns_with_a_session_of_many_compounds() -> None:
         assert order == [second, first]
 
 
-async def test_a_node_evaluates_a_graph_of_its_own() -> None:
-    calls = Calls()
-
-    async def twice(inputs: dict[str, Any], ctx: Any) -> dict[str, Any]:
-        raw = successor()
-        first = await ctx.evaluate(raw, {"x": inputs["x"]}, label="first")
-        second = await ctx.evaluate(raw, {"x": first["y"]})
-        nodes = await ctx.evaluate(raw, {"x": 100}, targets=["add", "in-x"])
-        return {"value": [first, second, nodes]}
-
-    async with bench(make_type("twice", twice, inputs=["x"]), *parts(calls)) as b:
-        b.open(graph({"t": ("twice", {"x": 1})}))
-
-        assert await b.outputs("t") == {"value": [{"y": 2}, {"y": 3}, {"add": {"value": 101}, "in-x": {"value": 100}}]}
-
-
-@pytest.mark.parametrize(
-    ("raw", "options", "code"),
-    [
-        (graph({"a": "no-such-type"}), {}, "invalid_graph"),
-        (successor(), {"inputs": {"z": 1}}, "unknown_node"),
-        (successor(), {"targets": ["nobody"]}, "unknown_node"),
-    ],
-)
-async def test_a_graph_that_a_node_brings_is_checked(raw: dict[str, Any], options: dict[str, Any], code: str) -> None:
-    async def run(inputs: dict[str, Any], ctx: Any) -> dict[str, Any]:
-        return {"value": await ctx.evaluate(raw, **options)}
-
-    async with bench(make_type("brings", run), *parts(Calls())) as b:
-        b.open(graph({"t": "brings"}))
-
-        assert await b.fails("t") == code
-
-
 async def test_a_large_inner_graph_is_compiled_beside_the_loop() -> None:
     nodes: dict[str, Any] = {f"n{number}": "add" for number in range(300)}
     edges = [f"n{number}.value -> n{number + 1}.a" for number in range(299)]

@@ -40,7 +40,8 @@ def test_a_chain_is_connected_as_it_is_written() -> None:
     assert built.graph().nodes[0].data == {"text": "Why?"}
 
 
-@pytest.mark.parametrize("name", CORE_NODES)
+# `graph` is the builder's own word for what it has built; nodes of that type are put in by `add`.
+@pytest.mark.parametrize("name", [name for name in CORE_NODES if name != "graph"])
 def test_every_core_type_is_a_method(name: str) -> None:
     built = builder(auto_connect=False)
 

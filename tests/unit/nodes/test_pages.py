@@ -28,6 +28,11 @@ EXAMPLES: Final = {
 }
 
 
+STRUCTURE: Final = {
+    path.stem: json.loads(path.read_text()) for path in sorted((Path(__file__).parent / "structure").glob("*.json"))
+}
+
+
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
     spec = importlib.util.spec_from_file_location("gen_node_docs", SCRIPT)
@@ -46,6 +51,7 @@ def test_the_pages_are_up_to_date() -> None:
 
 def test_there_is_a_page_for_each_node() -> None:
     assert list(EXAMPLES) == list(CORE_NODES)
+    assert len(STRUCTURE) >= 5
 
 
 @pytest.mark.parametrize("harm", ["change", "delete", "add"])
@@ -83,7 +89,7 @@ async def test_an_example_gives_what_the_page_says(name: str) -> None:
     assert [[chunk.port, chunk.value] for chunk in answer.chunks] == (chunks[0] if chunks else [])
 
 
-@pytest.mark.parametrize("name", CORE_NODES.keys() - CASES.keys())
+@pytest.mark.parametrize("name", sorted(CORE_NODES.keys() - CASES.keys() - STRUCTURE.keys()))
 def test_an_example_that_cannot_be_run_here_uses_ports_that_there_are(name: str) -> None:
     (node,) = EXAMPLES[name]
     inputs: dict[str, Any] = {port.name: port for port in CORE_NODES[name]().spec.inputs}
@@ -91,3 +97,15 @@ def test_an_example_that_cannot_be_run_here_uses_ports_that_there_are(name: str)
     assert node["type"] == name
     assert node["data"].keys() <= inputs.keys()
     assert {port.name for port in inputs.values() if port.required} <= node["data"].keys()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", STRUCTURE)
+async def test_an_example_graph_gives_what_the_page_says(name: str) -> None:
+    loaded, outputs = EXAMPLES[name]
+    assert (loaded, outputs) == (STRUCTURE[name]["graph"], STRUCTURE[name]["outputs"])
+
+    async with bench() as made:
+        made.open(loaded)
+
+        assert await made.outputs(STRUCTURE[name]["demand"]) == outputs
