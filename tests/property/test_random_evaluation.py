@@ -96,6 +96,12 @@ class Evaluation(RuleBasedStateMachine):
     def forget(self) -> None:
         self._do(self.driven.forget())
 
+    @rule(data=st.data())
+    def edit(self, data: st.DataObject) -> None:
+        self._fresh += 10
+        session = self._session(data)
+        self._do(self.driven.edit(session, data.draw(edited(self.driven.graphs[session], self._fresh))))
+
     @precondition(lambda self: len(self.driven.graphs) < _SESSIONS_MOST)
     @rule(data=st.data())
     def open_edited(self, data: st.DataObject) -> None:

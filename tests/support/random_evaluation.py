@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.support.evaluation import Bench, until
-from tests.support.random_graphs import targets_of
+from tests.support.random_graphs import edits_between, targets_of
 from tests.support.random_nodes import Floor, NodeCall, streamed_text
 from tests.support.reference_evaluator import Knowledge, Reference
 
@@ -39,6 +39,7 @@ class Asked:
         given: its own inputs.
         reference: what has to come of it.
         seeds: those drawn for it.
+        revision: of the graph when it came.
         stream: whether it listens to all nodes.
         alone: no other demand was open when it came.
         cold: the same without a cache, where the cache was cleared meanwhile.
@@ -53,6 +54,7 @@ class Asked:
     given: Given
     reference: Reference
     seeds: dict[str, int]
+    revision: int
     stream: bool
     alone: bool
     cold: Reference | None = None
@@ -102,6 +104,16 @@ class Driven:
         self.evaluator.open(session, graph.to_json())
         self.graphs[session] = graph
 
+    async def edit(self, session: int, graph: DrawnGraph) -> None:
+        """Edit a session's graph, so that it becomes this one."""
+        real = self.evaluator.sessions[session]
+        edited = self.evaluator.edit(real.graph, edits_between(self.graphs[session], graph))
+        assert edited.graph.revision == real.graph.revision + 1
+        assert edited.dirty == graph.dirty_since(self.graphs[session])
+        self.evaluator.update(session, edited)
+        self.graphs[session] = graph
+        await self.settle()
+
     async def demand(
         self,
         session: int,
@@ -121,9 +133,11 @@ class Driven:
             while fresh and (run := self.evaluator.runs.get(number)) is not None and run._preparing is not None:
                 self.evaluator.advance()  # it is prepared a bit at a time, and only then its seeds are drawn
             targets, seeds = targets_of(graph, target), self._seeds(session)
-            self._check_seeds(graph, before, seeds, targets if fresh else [])
+            if deadline_ms != 0 or seeds != before:  # one that is over before it is prepared draws none
+                self._check_seeds(graph, before, seeds, targets if fresh else [])
             reference = Reference(graph, targets, given, self.knowledge, number, seeds.__getitem__)
-            asked = Asked(number, session, graph, target, given, reference, seeds, stream, alone)
+            revision = self.evaluator.sessions[session].graph.revision
+            asked = Asked(number, session, graph, target, given, reference, seeds, revision, stream, alone)
             if deadline_ms == 0:
                 asked.excuses.add("deadline_exceeded")
                 self._disturbed = True
@@ -275,6 +289,7 @@ class Driven:
         outputs = reference.outputs()
         expected = outputs[asked.target] if isinstance(asked.target, str) and asked.target != "*" else outputs
         assert answer.outputs == expected
+        assert answer.meta["revision"] == asked.revision
         assert answer.meta["skipped"] == reference.skipped
         assert answer.meta["ran"] <= len(self._may_run(asked))
         self._check_streams(asked, answer)

@@ -73,6 +73,27 @@ def edited(draw: st.DrawFn, graph: DrawnGraph, fresh: int) -> DrawnGraph:
     return changed
 
 
+def edits_between(before: DrawnGraph, after: DrawnGraph) -> list[dict[str, Any]]:
+    """What `update` has to be told so that `before` becomes `after`, a graph that `edited` made of it."""
+    old, new = before.to_json(), after.to_json()
+    edits: list[dict[str, Any]] = [{"remove": name} for name in before.nodes if name not in after.nodes]
+    for edge, wire in zip(before.edges, old["edges"], strict=True):
+        if edge not in after.edges and edge.source in after.nodes and edge.target in after.nodes:
+            edits.append({"disconnect": wire})
+    for node in new["nodes"]:
+        known = before.nodes.get(node["id"])
+        if known is None:
+            edits.append({"put": node})
+        elif known.data != node["data"]:
+            edits.append({"set": node["id"], "data": node["data"]})
+    edits += [
+        {"connect": wire} for edge, wire in zip(after.edges, new["edges"], strict=True) if edge not in before.edges
+    ]
+    if before.settings != after.settings:
+        edits.append({"settings": after.settings})
+    return edits
+
+
 @st.composite
 def demands(draw: st.DrawFn, graph: DrawnGraph) -> tuple[Target, Given]:
     """What is demanded, one node, several or all sinks, and the demand's own inputs."""

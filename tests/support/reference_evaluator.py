@@ -71,6 +71,34 @@ class DrawnGraph:
                 waiting += [edge.source for edge in self.into(node_id)]
         return found
 
+    def static(self, node_id: str) -> dict[str, Any]:
+        """What the graph itself gives a node: data, else setting, else default."""
+        node = self.nodes[node_id]
+        values: dict[str, Any] = {}
+        for port in ("k", *node.kind.ports):
+            value = node.data.get(port)
+            if value is None and port == "a":
+                value = self.settings.get(SETTING)
+                value = DEFAULT if value is None else value
+            values[port] = [] if value is None and port in node.kind.many else value
+        return values
+
+    def alone(self, node_id: str) -> Any:
+        """All that a node's result hangs on but for the results of others."""
+        edges = self.into(node_id)
+        by_edge = {edge.port for edge in edges}
+        own = {port: value for port, value in self.static(node_id).items() if port not in by_edge}
+        return self.nodes[node_id].kind.name, frozen(own), edges
+
+    def dirty_since(self, before: DrawnGraph) -> list[str]:
+        """Nodes that are other ones than before, and everything downstream, in order."""
+        dirty: set[str] = set()
+        for name in self.nodes:  # sources first
+            changed = name not in before.nodes or self.alone(name) != before.alone(name)
+            if changed or any(edge.source in dirty for edge in self.into(name)):
+                dirty.add(name)
+        return [name for name in self.nodes if name in dirty]
+
     def to_json(self) -> dict[str, Any]:
         """As it is opened."""
         return {
@@ -280,7 +308,7 @@ class Reference:
         if not node.kind.cacheable:
             return self._knowledge.key("once", self._demand, name)
         by_edge = {edge.port for edge in self._graph.into(name)}
-        static = {port: value for port, value in self._static(name).items() if port not in by_edge}
+        static = {port: value for port, value in self._graph.static(name).items() if port not in by_edge}
         attached = tuple((edge.out, edge.port) for edge in self._graph.into(name))
         return self._knowledge.key(
             node.kind.name, frozen(static), attached, frozen(own), self._drawn_seed(name), tuple(parts)
@@ -293,21 +321,9 @@ class Reference:
         by_edge = any(edge.port == "seed" for edge in self._graph.into(name))
         return None if node.kind.effect != "seeded" or given or by_edge else self._seed(name)
 
-    def _static(self, name: str) -> dict[str, Any]:
-        """What the graph itself gives: data, else setting, else default."""
-        node = self._graph.nodes[name]
-        values: dict[str, Any] = {}
-        for port in ("k", *node.kind.ports):
-            value = node.data.get(port)
-            if value is None and port == "a":
-                value = self._graph.settings.get(SETTING)
-                value = DEFAULT if value is None else value
-            values[port] = [] if value is None and port in node.kind.many else value
-        return values
-
     def _inputs(self, name: str) -> dict[str, Any]:
         kind = self._graph.nodes[name].kind
-        inputs = self._static(name)
+        inputs = self._graph.static(name)
         edges = self._graph.into(name)
         inputs.update({edge.port: [] for edge in edges if edge.port in kind.many})
         for edge in self._edges(name):
