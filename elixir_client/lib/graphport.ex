@@ -114,6 +114,7 @@ defmodule Graphport do
     Options,
     PubSub,
     Query,
+    Questions,
     Remote,
     Session
   }
@@ -391,6 +392,24 @@ defmodule Graphport do
       do: Remote.about(session, __MODULE__, what, [options], checked.timeout),
       else: Query.about(session, what, checked)
   end
+
+  @doc "What a demand would run now, and what that is likely to cost: see `Graphport.Questions`."
+  @spec plan(Session.t(), Demand.target(), keyword) :: {:ok, map} | {:error, Error.t()}
+  def plan(session, node, options \\ []), do: Questions.plan(session!(session), target!(node), options)
+
+  @doc "What has changed since the session last ran a node, and so makes it run again: see `Graphport.Questions`."
+  @spec why(Session.t(), Demand.target(), keyword) :: {:ok, map} | {:error, Error.t()}
+  def why(session, node, options \\ []), do: Questions.why(session!(session), target!(node), options)
+
+  @doc "What running has cost, per node type, for each engine that is up: see `Graphport.Questions`."
+  @spec metrics(instance, keyword) :: {:ok, [map]} | {:error, Error.t()}
+  def metrics(name, options \\ []) when is_instance(name), do: Questions.metrics(name, options)
+
+  @doc "What became of each node of a demand with `trace: true`, or of a session's last one: see `Graphport.Questions`."
+  @spec trace(Session.t() | Demand.t(), keyword) :: {:ok, map | nil} | {:error, Error.t()}
+  def trace(session_or_demand, options \\ [])
+  def trace(%Demand{} = demand, options), do: Questions.trace(demand, options)
+  def trace(session, options), do: Questions.trace(session!(session), options)
 
   @doc """
   Facts about an instance, as they are now.

@@ -12,6 +12,7 @@ defmodule GraphportTest do
     Graphport.Builder,
     Graphport.Demand,
     Graphport.Options,
+    Graphport.Questions,
     Graphport.Telemetry
   ]
 

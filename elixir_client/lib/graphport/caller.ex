@@ -309,7 +309,8 @@ defmodule Graphport.Caller do
 
   # Only what differs from the protocol's defaults. Most demands give no option.
   defp wire_options(
-         %{stream: true, events: false, fresh: false, timeout: :infinity, inputs: inputs} = options,
+         %{stream: true, events: false, fresh: false, trace: false, timeout: :infinity, inputs: inputs} =
+           options,
          _
        )
        when inputs == %{} and not is_map_key(options, :window),
@@ -323,6 +324,7 @@ defmodule Graphport.Caller do
     |> put_unless(false, "stream", wire_stream(options))
     |> put_unless(false, "events", events(options))
     |> put_unless(nil, "window", window(options))
+    |> put_unless(false, "trace", options.trace)
   end
 
   defp put_unless(map, default, _key, default), do: map

@@ -6,13 +6,13 @@ defmodule Graphport.Options do
   it. An unknown option or a value of a wrong type raises `ArgumentError`:
 
       iex> Graphport.Options.validate!(:demand, timeot: 5)
-      ** (ArgumentError) unknown option :timeot of Graphport.demand/3; did you mean :timeout? Known options are :inputs, :timeout, :fresh
+      ** (ArgumentError) unknown option :timeot of Graphport.demand/3; did you mean :timeout? Known options are :inputs, :timeout, :fresh, :trace
 
       iex> Graphport.Options.validate!(:demand, timeout: "soon")
       ** (ArgumentError) option :timeout of Graphport.demand/3: expected milliseconds as an integer from 0 to 4000000000, or :infinity, got: "soon"
 
       iex> Graphport.Options.validate!(:demand, fresh: true)
-      %{inputs: %{}, timeout: 60_000, fresh: true}
+      %{inputs: %{}, timeout: 60_000, fresh: true, trace: false}
   """
 
   alias Graphport.Options.Cache
@@ -20,6 +20,10 @@ defmodule Graphport.Options do
   @inputs {:inputs, :inputs, %{},
            "Values that win over edges, node data, settings and defaults, for this demand: node id to port to value."}
   @fresh {:fresh, :boolean, false, "Draw new seeds for the sampling nodes that the demand needs."}
+
+  @trace {:trace, :boolean, false, "Keep what becomes of each node, and when, for `Graphport.trace/2`."}
+  @listed {:limit, :limit, 1_000, "How many rows to list at most; counts are of all."}
+  @wait {:timeout, :timeout, 30_000, "How long to wait for the answer, loading the graph anew included."}
 
   @stream {:stream, :stream, true,
            "Which chunks are sent: `true` for those of the first streaming port of each node, a list of node ids for " <>
@@ -93,7 +97,8 @@ defmodule Graphport.Options do
       @inputs,
       {:timeout, :timeout, 60_000,
        "The deadline of the demand, waiting included. The work ends with it: `:deadline_exceeded`."},
-      @fresh
+      @fresh,
+      @trace
     ],
     demand_async: [
       @inputs,
@@ -101,6 +106,7 @@ defmodule Graphport.Options do
       @stream,
       {:events, :boolean, false, "Send `{:node_event, node, event}` too."},
       @fresh,
+      @trace,
       {:to, :to, :caller,
        "The process that receives the messages, on whatever node. When it ends, the demand is cancelled."},
       {:tag, :term, nil,
@@ -118,7 +124,18 @@ defmodule Graphport.Options do
        "Events too; needs `elements: :messages`. The window holds back `\"progress\"`, of which the latest is kept, and " <>
          "no others."},
       {:window, :count, 32, "How many chunks, and events of progress, may wait in the mailbox."},
-      @fresh
+      @fresh,
+      @trace
+    ],
+    plan: [@inputs, @fresh, @listed, @wait],
+    why: [@inputs, @listed, @wait],
+    metrics: [
+      {:reset, :boolean, false, "Begin counting anew, once they are read."},
+      {:timeout, :timeout, 5_000, "How long to wait for the answers of all engines."}
+    ],
+    trace: [
+      {:format, :trace_format, "steps", "The shape: `\"steps\"`, or `\"chrome\"` for Perfetto."},
+      @wait
     ],
     graph: [
       {:format, :format, "json",
@@ -143,7 +160,11 @@ defmodule Graphport.Options do
     graph: 2,
     mermaid: 2,
     dot: 2,
-    nodes: 2
+    nodes: 2,
+    plan: 3,
+    why: 3,
+    metrics: 2,
+    trace: 2
   }
   @tables Map.new(@schemas, fn {function, schema} ->
             {function, Map.new(schema, &{elem(&1, 0), elem(&1, 1)})}
@@ -163,7 +184,19 @@ defmodule Graphport.Options do
 
   @typedoc "A function of `Graphport` that takes options."
   @type function_name ::
-          :start_link | :open | :demand | :demand_async | :stream | :graph | :mermaid | :dot | :nodes
+          :start_link
+          | :open
+          | :demand
+          | :demand_async
+          | :stream
+          | :graph
+          | :mermaid
+          | :dot
+          | :nodes
+          | :plan
+          | :why
+          | :metrics
+          | :trace
 
   @doc """
   The options as a map with every option in it. Raises `ArgumentError` for what is unknown, missing or of a wrong type.
@@ -238,6 +271,8 @@ defmodule Graphport.Options do
   defp valid?(:elements, value), do: value in [:chunks, :messages]
   defp valid?(:count, value), do: is_integer(value) and value in 1..@largest_count
   defp valid?(:format, value), do: value in @formats
+  defp valid?(:trace_format, value), do: value in ["steps", "chrome"]
+  defp valid?(:limit, value), do: is_integer(value) and value in 0..10_000
 
   defp valid?(:events, value),
     do: is_list(value) and Enum.all?(value, &(match?({_node, %{}}, &1) and is_binary(elem(&1, 0))))
@@ -266,6 +301,8 @@ defmodule Graphport.Options do
   defp expected(:elements), do: ":chunks or :messages"
   defp expected(:count), do: "an integer from 1 to #{@largest_count}"
   defp expected(:format), do: Enum.map_join(@formats, ", ", &inspect/1)
+  defp expected(:trace_format), do: "\"steps\" or \"chrome\""
+  defp expected(:limit), do: "an integer from 0 to 10000"
   defp expected(:events), do: "a list of {node, event}"
   defp expected(:term), do: "any term"
 

@@ -18,6 +18,30 @@ defmodule Graphport.Query do
     ask(name, "nodes", options.timeout, fn instance, _deadline -> any_engine(instance, args) end)
   end
 
+  @doc "Asks every engine that is up for its metrics, one after the other; one that ends meanwhile has none."
+  @spec metrics(atom, map) :: {:ok, [map]} | {:error, Error.t()}
+  def metrics(name, options) do
+    deadline = Writer.deadline(options.timeout)
+
+    with {:ok, instance} <- Instance.fetch(name),
+         {:ok, _pipe} <- pipe(Pool.any(instance)),
+         do: metrics(name, Pool.all(instance), %{"reset" => options.reset}, deadline, [])
+  rescue
+    error in ArgumentError -> Caller.stopped(name, error, __STACKTRACE__)
+  end
+
+  defp metrics(_name, [], _args, _deadline, answers), do: {:ok, Enum.reverse(answers)}
+
+  defp metrics(name, [{index, place} | others], args, deadline, answers) do
+    this_one = fn _instance, _deadline -> {:ok, place, args, fn -> :no_other end} end
+
+    case ask(name, "metrics", Writer.left_ms(deadline), this_one) do
+      {:ok, answer} -> metrics(name, others, args, deadline, [Map.put(answer, "engine", index) | answers])
+      {:error, %Error{code: :engine_down}} -> metrics(name, others, args, deadline, answers)
+      {:error, _error} = failed -> failed
+    end
+  end
+
   @doc "Asks for the graph of a session, or for a drawing of it."
   @spec about(Session.t(), :graph | :mermaid | :dot, map) :: {:ok, term} | {:error, Error.t()}
   def about(session, :graph, options),

@@ -11,6 +11,7 @@ defmodule Graphport.OptionsTest do
                stream: true,
                events: false,
                fresh: false,
+               trace: false,
                to: :caller,
                tag: nil
              }
@@ -22,6 +23,7 @@ defmodule Graphport.OptionsTest do
                stream: true,
                events: false,
                fresh: false,
+               trace: false,
                elements: :chunks,
                window: 32
              }

@@ -106,6 +106,13 @@ defmodule Graphport.Instance.Pool do
 
   # -- for questions ---------------------------------------------------------------------------------------------
 
+  @doc "The pipes of all engines that are up, by index."
+  @spec all(Instance.t()) :: [{non_neg_integer, pipe}]
+  def all(instance) do
+    rows = :ets.tab2list(instance.engines)
+    Enum.sort(for {index, :up, epoch, port, credit, _facts} <- rows, do: {index, {epoch, port, credit}})
+  end
+
   @doc "The pipe of any engine that is up, or why there is none."
   @spec any(Instance.t()) :: {:ok, pipe} | {:error, Error.t()}
   def any(instance) do
