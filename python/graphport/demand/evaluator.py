@@ -20,6 +20,7 @@ from graphport.demand.flight import Flight
 from graphport.demand.keeping import Keeping
 from graphport.demand.memo import Memo
 from graphport.demand.outputs import failure
+from graphport.demand.provenance import ProvenanceSink
 from graphport.demand.questions.tally import Tally
 from graphport.demand.questions.trace import Trace, Traces, TracingSink
 from graphport.demand.ready_queue import TURN_S, ReadyQueue
@@ -180,6 +181,7 @@ class Evaluator:
         fresh: bool = False,
         events: bool = False,
         trace: bool = False,
+        provenance: bool | dict[str, Any] = False,
     ) -> None:
         """Start a demand, whose number no open demand has. Everything about it, refusals too, is told to the sink.
 
@@ -195,6 +197,7 @@ class Evaluator:
             fresh: draw new seeds.
             events: send events.
             trace: keep a trace of the run.
+            provenance: tell where the outputs come from; a map is told with it.
         """
         received = perf_counter()
         try:
@@ -208,7 +211,7 @@ class Evaluator:
             self.tally.refused += 1
             self.sink.fail(demand, node, error)
             return
-        if not (inputs or events or fresh or trace):
+        if not (inputs or events or fresh or trace or provenance is not False):
             plan = session.graph.known_plan(target)
             if (
                 plan is not None
@@ -216,10 +219,12 @@ class Evaluator:
                 and self._answer_at_once(demand, session, plan, stream, received, deadline_ms)
             ):
                 return
-        tracing: Any = None
+        sink: Any = None
         if trace:
-            row = Trace(demand, session_id, node)
-            tracing = TracingSink(self, self.sink, row, received=received, events=events)
+            sink = TracingSink(self, self.sink, Trace(demand, session_id, node), received=received, events=events)
+        if provenance is not False:
+            caller = provenance if isinstance(provenance, dict) else None
+            sink = ProvenanceSink(sink or self.sink, caller, events=events or trace)
         run = Run(
             self,
             session,
@@ -229,12 +234,12 @@ class Evaluator:
             inputs=inputs or {},
             stream=stream,
             fresh=fresh,
-            events=events or trace,
+            events=events or sink is not None,
             received=received,
-            sink=tracing,
+            sink=sink,
         )
-        if tracing is not None:
-            tracing.run = run
+        if sink is not None:
+            sink.is_for(run)
         self.started += 1
         self.runs[demand] = session.runs[demand] = run
         run.start(deadline_ms)

@@ -231,6 +231,7 @@ class Connection:
             message.fresh,
             message.events,
             message.trace,
+            message.provenance,
         )
 
     def _cancel(self, message: messages.Cancel) -> None:

@@ -63,6 +63,7 @@ class DemandAsync:
         events: tell what becomes of each node.
         window: chunks that may be sent before a grant, or None for no limit.
         trace: keep a trace of the run.
+        provenance: tell where the outputs come from; a map is told with it.
     """
 
     demand: int
@@ -75,6 +76,7 @@ class DemandAsync:
     events: bool = False
     window: int | None = None
     trace: bool = False
+    provenance: bool | dict[str, Any] = False
 
 
 @dataclass(slots=True)

@@ -199,6 +199,12 @@ def _stream(value: Any) -> bool | frozenset[str]:
     return _typed(value, bool, "stream")  # type: ignore[no-any-return]
 
 
+def _provenance(value: Any) -> bool | dict[str, Any]:
+    if value.__class__ is not bool and value.__class__ is not dict:
+        raise _Wrong(f"provenance: expected a boolean or a map, got {_shown(value)}")
+    return value
+
+
 def _count(value: Any, name: str) -> int:
     if value.__class__ is int and 1 <= value <= MAX_ID:
         return value
@@ -213,6 +219,7 @@ _DEMAND_OPTIONS: Final[dict[Any, Callable[[Any], Any]]] = {
     "events": lambda value: _typed(value, bool, "events"),
     "window": lambda value: None if value is None else _count(value, "window"),
     "trace": lambda value: _typed(value, bool, "trace"),
+    "provenance": _provenance,
 }
 
 

@@ -137,6 +137,10 @@ class TracingSink:
         # Chunks, answers made ready and back-pressure are the sink's own.
         return getattr(self._sink, name)
 
+    def is_for(self, run: Run) -> None:
+        """Say whose sink it is."""
+        self.run = run
+
     def event(self, demand: int, node: str, event: dict[str, Any]) -> None:
         """See `DemandSink.event`."""
         kind = event["event"]
@@ -157,7 +161,9 @@ class TracingSink:
 
     def _note(self, node: str, kind: str) -> None:
         now = self._now()
-        place = self.run.plan.position[node]
+        place = self.run.plan.position.get(node)
+        if place is None:
+            return  # of a graph within a node: the step of that node says how long it took
         key = self.run.keys[place]
         if kind == "started":
             # What is under way with that key is joined, at once.
