@@ -129,6 +129,8 @@ class NodeType:
         trusted: the handler never changes values it is given (core nodes); others receive copies of shared
             lists and maps.
         cache: how results are kept, where the type wants it in a way of its own.
+        identity: called with a node's inputs before it is looked for in the cache; returns, as plain data, what else
+            the result depends on, such as the size and time of a file they name. Runs on a thread and may block.
         shape: `shape(data, inner)` gives the type that one node has, where its ports hang on its data or on the graph
             it holds; raises a `NodeError` that says what is wrong with the data. None for most types.
         holds_graph: the node's data `graph` is a graph, or the name of one in `graphs`; it is `inner` of `shape`.
@@ -141,6 +143,7 @@ class NodeType:
     code_digest: bytes
     trusted: bool = False
     cache: CachePolicy | None = None
+    identity: Callable[[Mapping[str, Any]], Any] | None = None
     shape: Callable[[Mapping[str, Any], InnerGraph | None], NodeType] | None = None
     holds_graph: bool = False
     declares: Literal["input", "output"] | None = None

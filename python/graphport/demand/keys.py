@@ -58,7 +58,7 @@ def derive(
     for places in slices(len(plan.nodes)):
         for place in places:
             if plan.nodes[place].cacheable:
-                parts, known = head(plan, place, seeds, inputs), True
+                parts, known = head(plan, place, seeds, inputs), plan.nodes[place].identity is None
                 for first in range(0, len(edges[place]), WIDE):
                     if first:
                         yield

@@ -121,6 +121,10 @@ class Needs:
         self._settled.append(place)
         self.go_on()
 
+    def identified(self, place: int) -> None:
+        """The run has learnt what the key of a node lacked."""
+        self._inputs_settled(place)
+
     def go_on(self) -> None:
         """Follow some of the wishes and results. There may be more of them then: `busy`."""
         wanted, settled, reached = self._wanted, self._settled, self._reached
@@ -211,6 +215,9 @@ class Needs:
             self._found(place, SKIPPED)
             return
         if run.keys[place] is None:
+            if run.plan.nodes[place].identity is not None and place not in run.identities:
+                run.identify(place)
+                return
             key = run.keys[place] = self._late_key(place)
             outputs = self._memo.get(key)
             if outputs is not None:
@@ -235,6 +242,8 @@ class Needs:
                 parts.append(self._memo.digest_of(key, port, outputs) or key)
             else:
                 parts.append(key)
+        if place in run.identities:
+            parts.append(run.identities[place])
         return node_keys.combined(run.plan, parts)
 
     def _is_dead(self, place: int) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from graphport.demand import identities
 from graphport.demand import keys as node_keys
 from graphport.demand.context import LoopContext
 from graphport.demand.needs import Needs, scan
@@ -36,6 +37,7 @@ class Preparing(Telling):
         seeds: place to the seed drawn for it.
         once: marks nodes whose result cannot recur, or shall not, and is not kept; None if there are none.
         asked: keys for which the store was asked.
+        identities: place to the digest of what its result depends on beside its inputs, where a type says so.
         ready: nodes that can go.
         prepared: when all that was done, by `perf_counter`; 0.0 before.
         paused: the preparation waits for something, and `Run.go_on` will be called.
@@ -54,6 +56,7 @@ class Preparing(Telling):
         "asked",
         "edges",
         "graph",
+        "identities",
         "inputs",
         "once",
         "paused",
@@ -93,8 +96,21 @@ class Preparing(Telling):
         self.paused = False
         self.prepared = 0.0
         self.asked: set[bytes] = set()
+        self.identities: dict[int, bytes] = {}
         self.ready: deque[int] = deque()
         self.seeds: dict[int, int] = {}
+
+    def identify(self, place: int) -> None:
+        """Learn what a node's result depends on beside its inputs, all of which are settled; then its key is known."""
+
+        def learnt(identity: bytes) -> None:
+            if self.closed or self._needs is None:
+                return
+            self.identities[place] = identity
+            self._needs.identified(place)
+            self.go_on()
+
+        identities.learn(self, place, learnt)
 
     def go_on(self) -> None:
         """What the preparation paused for is there."""

@@ -15,6 +15,7 @@ from graphport.core.errors import DemandStopped, GraphportError, InternalError, 
 from graphport.demand.context import LoopContext
 from graphport.demand.error_edges import as_value, goes_over_edge
 from graphport.demand.flight import Flight, Suspended
+from graphport.demand.inputs import collect
 from graphport.demand.needs import SKIPPED
 from graphport.demand.outputs import checked, failure
 from graphport.demand.preparing import Preparing
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from graphport.demand.memo import Outputs
     from graphport.demand.session import Session
     from graphport.graph.compile import CompiledNode
-    from graphport.graph.plan import Edge
 
 _log = logging.getLogger("graphport.evaluator")
 
@@ -291,7 +291,7 @@ class Run(Preparing):
         if own:
             inputs.update(own)
         given = node.given
-        collected = _collect(self.edges[place], self.results, inputs)
+        collected = collect(self.edges[place], self.results, inputs)
         for port, value in inputs.items():
             if value.__class__ not in FIXED:
                 inputs[port] = given(value)
@@ -464,22 +464,6 @@ class Run(Preparing):
         flights, self.flights = self.flights, []
         for flight in flights:
             flight.leave(self)
-
-
-def _collect(edges: tuple[Edge, ...], results: list[Outputs | None], inputs: dict[str, Any]) -> dict[str, list[Any]]:
-    """Put what comes over single edges into `inputs`; returns the values of ports that take many, live ones only."""
-    collected: dict[str, list[Any]] = {}
-    last = ""
-    values: list[Any] = []
-    for source, port, into, many in edges:
-        outputs: Outputs = results[source]  # type: ignore[assignment]
-        if not many:
-            inputs[into] = outputs[port]
-        elif port in outputs:
-            if into is not last:
-                last, values = into, collected.setdefault(into, [])
-            values.append(outputs[port])
-    return collected
 
 
 def overdue(deadline_ms: int) -> DemandStopped:

@@ -60,6 +60,7 @@ def node(
     timeout_ms: int | None = ...,
     trusted: bool = ...,
     cache: CachePolicy | None = ...,
+    identity: Callable[[Mapping[str, Any]], Any] | None = ...,
 ) -> Callable[[_Function], _Function]: ...
 
 
@@ -82,6 +83,7 @@ def node(
     timeout_ms: int | None = None,
     trusted: bool = False,
     cache: CachePolicy | None = None,
+    identity: Callable[[Mapping[str, Any]], Any] | None = None,
 ) -> Any:
     """Declare a function to be a node type.
 
@@ -107,6 +109,7 @@ def node(
         timeout_ms: the longest a run may take.
         trusted: the function never changes the lists and maps it is given, so it need not get copies.
         cache: how results are kept, for `pure` and `seeded` nodes; see `CachePolicy`.
+        identity: what a result depends on beside the inputs, a function of them; see `NodeType`.
 
     Raises:
         TypeError: the declaration is wrong.
@@ -144,7 +147,14 @@ def node(
             is_async=reading.is_async,
         )
         handler = make_handler(target, calling)
-        made = NodeType(spec=spec, handler=handler, code_digest=code_digest(target), trusted=trusted, cache=cache)
+        made = NodeType(
+            spec=spec,
+            handler=handler,
+            code_digest=code_digest(target),
+            trusted=trusted,
+            cache=cache,
+            identity=identity,
+        )
         setattr(target, ATTRIBUTE, made)
         return target
 

@@ -59,6 +59,7 @@ class CompiledNode:
         given: makes of a value that others hold too what this node may have: itself, or a copy.
         needs_seed: `seeded`, and nothing in the graph gives a seed.
         streams: the output ports that may be streamed.
+        identity: says what its result depends on beside its inputs, if it may be kept and depends on more.
         policy: what the type says about keeping its results, if they may be kept.
         stored: results go to the persistent store, if there is one.
         departs: it is a flight from its start, because it may stream or evaluates a graph of its own.
@@ -76,6 +77,7 @@ class CompiledNode:
         "given",
         "handler",
         "id",
+        "identity",
         "index",
         "needs_seed",
         "output_names",
@@ -106,6 +108,7 @@ class CompiledNode:
         self.departs = bool(self.streams) or node_type.inner is not None
         self.stats = stats
         self.timeout_s = None if spec.timeout_ms is None else spec.timeout_ms / 1000
+        self.identity = node_type.identity if self.cacheable else None
         self.policy = node_type.cache if self.cacheable else None
         wanted = None if self.policy is None else self.policy.store
         self.stored = self.cacheable and (self.execution != INLINE if wanted is None else wanted)

@@ -195,7 +195,7 @@ def _place(plan: Plan, place: int, node: CompiledNode, edges: tuple[Edge, ...], 
     plan.indegrees.append(len(sources))
     if not sources:
         plan.leaves.append(place)
-    plan.lazy = plan.lazy or node.branches or node.content_digest
+    plan.lazy = plan.lazy or node.branches or node.content_digest or node.identity is not None
     plan.volatile = plan.volatile or not node.cacheable
     plan.policed = plan.policed or node.policy is not None
     plan.storable = plan.storable or node.stored

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 from graphport.contracts.inference import (
@@ -23,6 +23,8 @@ from graphport.core.errors import NodeError
 from graphport.graph.authoring import node, node_type_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from graphport.contracts.run_context import RunContext
 
 _DEFAULTS: Final = LoadParameters()
@@ -69,6 +71,24 @@ _OUTPUTS: Final = (
 )
 
 
+def _model_file(inputs: Mapping[str, Any]) -> list[Any]:
+    """Path, size and time of the model's file: other content under the same name answers otherwise.
+
+    Of a folder it is the first `.gguf` file, as it is for the gateway. Names of installed models stand for themselves.
+    """
+    given = inputs["model_path"]
+    if not isinstance(given, str) or not given or "\0" in given:
+        return []
+    path = Path(given).expanduser()
+    try:
+        if path.is_dir():
+            path = min(one for one in path.iterdir() if one.name.lower().endswith(".gguf") and one.is_file())
+        status = path.stat()
+    except (OSError, ValueError, RuntimeError):
+        return []  # the gateway says what is wrong
+    return [str(path.resolve()), status.st_size, status.st_mtime_ns]
+
+
 @node(
     type="llamacpp-inference",
     version="1",
@@ -78,6 +98,7 @@ _OUTPUTS: Final = (
     inputs=_INPUTS,
     outputs=_OUTPUTS,
     trusted=True,
+    identity=_model_file,
 )
 async def llamacpp_inference(inputs: dict[str, Any], ctx: RunContext) -> dict[str, Any]:
     """Lets a local GGUF model answer a prompt, and streams the answer.
