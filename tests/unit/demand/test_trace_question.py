@@ -6,9 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.support.compounds import held, inner
 from tests.support.evaluation import Bench, Calls, Door, bench, graph, make_type, turns
 
 from graphport.demand.questions import trace as trace_module
+from graphport.demand.questions.metrics import metrics
 from graphport.graph.plan import made
 from graphport.server.queries import answer
 
@@ -96,6 +98,24 @@ async def test_joined_failed_and_left() -> None:
     assert told(joined) == {"s": "joined", "u": "ran"}
     assert (told(given_up), given_up["state"]) == ({"s": "left"}, "cancelled")
     assert (told(failed), failed["state"]) == ({"s": "failed"}, "node_failed")
+
+
+async def test_graphs_within_nodes_are_traced_by_path_and_are_no_demands_of_their_own() -> None:
+    calls = Calls()
+    add = calls.inline("add", lambda inputs: {"value": inputs["a"] + 1}, inputs=["a"])
+    held_graph = inner({"add": "add"}, "in-x.value -> add.a", inputs={"x": {}}, outputs={"y": "add.value"})
+    async with bench(add) as b:
+        b.open(graph({"c": held(held_graph, x=1)}))
+        await b.outputs("c", trace=True)
+        result, chrome = trace(b), trace(b, format="chrome")
+        counts = made(metrics(b.evaluator))
+        records = b.evaluator.sessions[1].history.records()
+
+    steps = {step["node"]: step for step in result["steps"]}
+    assert (steps["c"]["state"], steps["c/add"]["state"], steps["c/add"]["type"]) == ("ran", "ran", None)
+    assert {"c", "c/add"} <= {row["name"] for row in chrome["traceEvents"]}
+    assert (counts["demands"]["completed"], len(counts["runs"]), len(records)) == (1, 1, 1)
+    assert counts["types"]["add"]["executions"] == 1
 
 
 async def test_chrome_has_an_event_per_step_and_a_row_for_each_wait() -> None:

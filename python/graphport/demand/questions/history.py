@@ -53,7 +53,9 @@ class History:
         self._nodes = 0
 
     def note(self, run: Run) -> None:
-        """Remember a run that is done, in place of an earlier one of its target."""
+        """Remember a run that is done, in place of an earlier one of its target; not one within a node."""
+        if run.demand < 0:
+            return
         # By name: the graph may be another one next time.
         target = run.node if run.node.__class__ is str else tuple(run.node)
         rows, plan, inputs = self._rows, run.plan, run.inputs

@@ -43,6 +43,8 @@ class Tally:
     def ended(self, run: Run, ran: int, *, cached: bool = False, code: str | None = None) -> float:
         """Count a run that is about to be answered; returns the seconds since its demand came."""
         now = perf_counter()
+        if run.demand < 0:
+            return now - run.received  # of a graph within a node: part of the node's demand
         if code is None:
             self.completed += 1
         elif code == "cancelled":

@@ -32,22 +32,22 @@ class Step(NamedTuple):
     """What became of a node. Times are microseconds since the demand came.
 
     Attributes:
-        node: its id.
-        type: its type.
+        node: its id; of a graph within a node the path to it.
+        type: its type; None within a node.
         state: `ran`, `joined`, `cached`, `skipped`, `failed`, or `left` if the demand ended before it.
         started_us: when it began, or was found.
         ended_us: when it was done.
-        execution: `inline`, `async`, `thread` …
+        execution: `inline`, `async`, `thread` …; None within a node.
         key: what its result is kept by, if that was known.
         bytes: about how many its outputs have; None without any.
     """
 
     node: str
-    type: str
+    type: str | None
     state: str
     started_us: int
     ended_us: int
-    execution: str
+    execution: str | None
     key: bytes | None
     bytes: int | None
 
@@ -162,15 +162,13 @@ class TracingSink:
     def _note(self, node: str, kind: str) -> None:
         now = self._now()
         place = self.run.plan.position.get(node)
-        if place is None:
-            return  # of a graph within a node: the step of that node says how long it took
-        key = self.run.keys[place]
+        key = None if place is None else self.run.keys[place]
         if kind == "started":
             # What is under way with that key is joined, at once.
             self._open[node] = now, "joined" if key in self._evaluator.flights else "ran"
             return
         started, state = self._open.pop(node, (now, kind))
-        outputs = self.run.results[place]
+        outputs = None if place is None else self.run.results[place]
         if kind in ("cached", "skipped", "failed"):
             state = kind
         elif outputs is not None and ERROR_PORT in outputs:
@@ -181,13 +179,19 @@ class TracingSink:
         self._add(node, state, started, now, key, size)
 
     def _add(self, node: str, state: str, started: int, ended: int, key: bytes | None, size: int | None) -> None:
-        spec = self.run.plan.nodes[self.run.plan.position[node]].type.spec
-        self.trace.add(Step(node, spec.type, state, started, ended, spec.execution, key, size))
+        place = self.run.plan.position.get(node)
+        kind: str | None = None
+        execution: str | None = None
+        if place is not None:
+            spec = self.run.plan.nodes[place].type.spec
+            kind, execution = spec.type, spec.execution
+        self.trace.add(Step(node, kind, state, started, ended, execution, key, size))
 
     def _end(self, state: str) -> None:
         now = self._now()
         for node, (started, _) in self._open.items():
-            self._add(node, "left", started, now, self.run.keys[self.run.plan.position[node]], None)
+            place = self.run.plan.position.get(node)
+            self._add(node, "left", started, now, None if place is None else self.run.keys[place], None)
         self._open.clear()
         self.trace.state, self.trace.total_us = state, now
         if self.run.prepared:
@@ -232,7 +236,7 @@ def as_chrome(trace: Trace) -> Generator[None, None, dict[str, Any]]:
             lane = next((row for row, until in enumerate(free_at) if until <= step.started_us), len(free_at))
             free_at[lane : lane + 1] = [step.ended_us]
             lane += 1
-        event = {"name": step.node, "cat": step.type, "pid": 1, "tid": lane, "ts": step.started_us}
+        event = {"name": step.node, "cat": step.type or "inner", "pid": 1, "tid": lane, "ts": step.started_us}
         key = None if step.key is None else step.key.hex()
         event["args"] = {"state": step.state, "execution": step.execution, "key": key, "bytes": step.bytes}
         if step.state in ("cached", "skipped"):
