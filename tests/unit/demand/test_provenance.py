@@ -135,7 +135,7 @@ async def test_with_a_trace_and_with_events() -> None:
         assert b.evaluator.traces.find(quiet.demand, 1) is not None
 
 
-async def test_a_compound_is_one_step_of_a_trace_and_of_a_provenance() -> None:
+async def test_a_compound_is_one_node_of_a_provenance_and_its_nodes_are_steps_of_a_trace() -> None:
     from tests.support.compounds import held, inner
 
     async with bench(*parts(Calls())) as b:
@@ -145,4 +145,4 @@ async def test_a_compound_is_one_step_of_a_trace_and_of_a_provenance() -> None:
         assert list(answer.meta["provenance"]["nodes"]) == ["c"]
         trace = b.evaluator.traces.find(answer.demand, 1)
         assert trace is not None
-        assert [step.node for step in trace.steps] == ["c"]
+        assert [step.node for step in trace.steps] == ["c/s", "c/out-y", "c"]
