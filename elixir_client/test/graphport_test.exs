@@ -11,6 +11,8 @@ defmodule GraphportTest do
     Graphport.Session,
     Graphport.Builder,
     Graphport.Demand,
+    Graphport.Node,
+    Graphport.Node.Context,
     Graphport.Options,
     Graphport.Questions,
     Graphport.Telemetry

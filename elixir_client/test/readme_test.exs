@@ -14,7 +14,7 @@ defmodule Graphport.ReadmeTest do
   end
 
   test "the README has the blocks that are run here" do
-    assert length(blocks("elixir")) == 6
+    assert length(blocks("elixir")) == 7
     assert length(blocks("python")) == 2
   end
 
@@ -36,7 +36,7 @@ defmodule Graphport.ReadmeTest do
 
   @tag :tmp_dir
   test "a LiveView is told as shown", %{name: name, tmp_dir: folder} do
-    [_first, _child, _stream, live | _more] = blocks("elixir")
+    [_first, _child, _stream, _node, live | _more] = blocks("elixir")
 
     # What Phoenix.LiveView would import.
     assign = "defp assign(socket, new), do: %{socket | assigns: Map.merge(socket.assigns, Map.new(new))}\n"
@@ -65,7 +65,7 @@ defmodule Graphport.ReadmeTest do
   end
 
   test "a handler of telemetry is attached as shown", %{name: name} do
-    [_first, _child, _stream, _live, telemetry | _more] = blocks("elixir")
+    [_first, _child, _stream, _node, _live, telemetry | _more] = blocks("elixir")
     Code.eval_string(telemetry)
 
     assert [%{function: handle}] =
@@ -80,8 +80,21 @@ defmodule Graphport.ReadmeTest do
     :telemetry.detach("slow-demands")
   end
 
+  test "a node in Elixir works as shown", %{name: name} do
+    [_first, _child, _stream, node | _more] = blocks("elixir")
+    [{module, _code}] = Code.compile_string(node)
+    start_engine(name, host_nodes: [module])
+
+    session =
+      Graphport.open!(name, %{"nodes" => [%{"id" => "n", "type" => "greeting", "data" => %{"name" => "you"}}]})
+
+    {:ok, _demand} = Graphport.demand_async(session, "n")
+    assert_receive {:demand_complete, "n", %{"text" => "Hello, you"}}, 10_000
+    assert Enum.join(for {:node_stream, "n", chunk} <- mailbox(), do: chunk) == "Hello, you"
+  end
+
   test "calls through ErlPort work as shown" do
-    [_first, _child, _stream, _live, _telemetry, calls] = blocks("elixir")
+    [_first, _child, _stream, _node, _live, _telemetry, calls] = blocks("elixir")
     paths = [to_charlist(Path.expand("../../python", __DIR__))]
     nodes = [%{"id" => "answer", "type" => "text-output", "data" => %{"text" => "Rayleigh"}}]
 

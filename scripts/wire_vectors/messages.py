@@ -25,6 +25,7 @@ def fill(table: Any, encode: Callable[[Any], bytes], bytes_type: type) -> None:
     to_engine_refused(table, bytes_type)
     to_beam_taken(table, bytes_type)
     to_beam_refused(table, bytes_type)
+    host_nodes(table)
     batches(table)
 
 
@@ -243,6 +244,54 @@ def to_beam_refused(table: Any, bytes_type: type) -> None:
         ("degraded without a number", ["degraded", {"reason": "x"}]),
         ("degraded with a number of text", ["degraded", {"stuck": "8", "reason": "x"}]),
         ("degraded without a reason", ["degraded", {"stuck": 8}]),
+    ]
+    for name, message in rows:
+        table.frame("to_beam", f"to BEAM, refused: {name}", message, "bad_message")
+
+
+def host_nodes(table: Any) -> None:
+    """Messages about nodes that the BEAM runs."""
+    rows: list[tuple[str, Any]] = [
+        ("host_reply", ["host_reply", 2**62, True, {"text": "x"}]),
+        ("host_reply of an error", ["host_reply", 2**62, False, ERROR]),
+        ("host_reply that is no map", ["host_reply", 2**62, True, [1]]),
+        ("host_stream", ["host_stream", 2**62, "text", "tok"]),
+        ("host_stream of a list", ["host_stream", TOP, "text", [1, 2]]),
+        ("host_progress", ["host_progress", 2**62, 0.5, "half"]),
+        ("host_progress of an unknown share", ["host_progress", 2**62, None, ""]),
+        ("host_progress of an integer", ["host_progress", 2**62, 1, ""]),
+    ]
+    for name, message in rows:
+        table.frame("to_engine", f"to engine: {name}", message, names=message[0])
+    rows = [
+        ("host_reply without a value", ["host_reply", 2**62, True]),
+        ("host_reply that is neither", ["host_reply", 2**62, 1, {}]),
+        ("host_reply of a text", ["host_reply", "1", True, {}]),
+        ("host_stream to an integer", ["host_stream", 2**62, 1, "tok"]),
+        ("host_stream without a chunk", ["host_stream", 2**62, "text"]),
+        ("host_progress of text", ["host_progress", 2**62, "half", ""]),
+        ("host_progress of true", ["host_progress", 2**62, True, ""]),
+        ("host_progress without a text", ["host_progress", 2**62, 0.5, None]),
+    ]
+    for name, message in rows:
+        table.frame("to_engine", f"to engine, refused: {name}", message, "bad_message")
+    rows = [
+        ("host_call", ["host_call", 2**62, 1, "n", "upcase", {"text": "x"}]),
+        ("host_call without inputs", ["host_call", TOP, 0, "", "upcase", {}]),
+        ("host_cancel", ["host_cancel", 2**62]),
+        ("host_more", ["host_more", 2**62, 16]),
+    ]
+    for name, message in rows:
+        table.frame("to_beam", f"to BEAM: {name}", message, names=message[0])
+    rows = [
+        ("host_call without inputs", ["host_call", 2**62, 1, "n", "upcase"]),
+        ("host_call with a list of inputs", ["host_call", 2**62, 1, "n", "upcase", []]),
+        ("host_call of a number that is a demand's", ["host_call", 1, 1, "n", "upcase", {}]),
+        ("host_call of no type", ["host_call", 2**62, 1, "n", None, {}]),
+        ("host_cancel of nil", ["host_cancel", None]),
+        ("host_cancel of a number that is a demand's", ["host_cancel", 1]),
+        ("host_more of nothing", ["host_more", 2**62, 0]),
+        ("host_more of text", ["host_more", 2**62, "all"]),
     ]
     for name, message in rows:
         table.frame("to_beam", f"to BEAM, refused: {name}", message, "bad_message")

@@ -152,9 +152,9 @@ class PortClient:
 
     # Conversations
 
-    def hello(self) -> dict[str, Any]:
+    def hello(self, **options: Any) -> dict[str, Any]:
         """Shake hands; the engine's facts."""
-        self.send(["hello", {"protocol": 1, "client": "tests", "options": {}}])
+        self.send(["hello", {"protocol": 1, "client": "tests", "options": options}])
         facts: dict[str, Any] = self.next("ready")[1]
         return facts
 

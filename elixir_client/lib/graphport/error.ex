@@ -39,6 +39,7 @@ defmodule Graphport.Error do
     :duplicate_id,
     :engine_down,
     :erlport_not_found,
+    :host_node_failed,
     :incompatible_ports,
     :internal_error,
     :invalid_graph,

@@ -33,6 +33,7 @@ defmodule Graphport.Instance do
     :telemetry,
     :registry,
     :tasks,
+    :host,
     :owners,
     :starts,
     :dropped_lines
@@ -56,6 +57,7 @@ defmodule Graphport.Instance do
           telemetry: telemetry | nil,
           registry: atom,
           tasks: atom,
+          host: atom,
           owners: [atom],
           starts: :atomics.atomics_ref(),
           dropped_lines: :atomics.atomics_ref()
@@ -108,6 +110,7 @@ defmodule Graphport.Instance do
       telemetry: settings.telemetry,
       registry: process_name(name, :registry),
       tasks: process_name(name, :tasks),
+      host: process_name(name, :host),
       owners: for(index <- 0..(engines - 1), do: owner(name, index)),
       starts: :atomics.new(engines, signed: false),
       dropped_lines: :atomics.new(1, signed: false)

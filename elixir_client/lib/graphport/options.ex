@@ -55,6 +55,9 @@ defmodule Graphport.Options do
          "or one above it, then `python3`."},
       {:python_path, :strings, [], "Folders to search for Python modules before all others."},
       {:nodes, :strings, [], "Python modules that define your own node types."},
+      {:host_nodes, :modules, [], "Modules that define node types of your app's: see `Graphport.Node`."},
+      {:host_concurrency, :count, 64,
+       "How many nodes of `host_nodes:` may run at a time; others wait. Nodes that wait for demands of their own are not counted."},
       {:backend, :backend, nil,
        "What runs models: `\"xllamacpp\"`, `\"llama-cpp-python\"`, `\"llama-server\"` or `\"external\"`. Else the variable " <>
          "`GRAPHPORT_BACKEND`, then the first that is installed."},
@@ -259,6 +262,7 @@ defmodule Graphport.Options do
   defp valid?(:backend, value), do: value == nil or value in @backends
   defp valid?(:cache, value), do: Cache.valid?(value)
   defp valid?(:strings, value), do: is_list(value) and Enum.all?(value, &(is_binary(&1) and &1 != ""))
+  defp valid?(:modules, value), do: is_list(value) and Enum.all?(value, &valid?(:name, &1))
   defp valid?(:transport, value), do: value in [:port, :erlport]
   defp valid?(:engines, value), do: is_integer(value) and value in 1..@most_engines
   defp valid?(:milliseconds, value), do: is_integer(value) and value in 1..@longest_ms
@@ -289,6 +293,7 @@ defmodule Graphport.Options do
     do: "a keyword list of :max_bytes, :max_entries and store: {:sqlite | :filesystem, path}"
 
   defp expected(:strings), do: "a list of non-empty strings"
+  defp expected(:modules), do: "a list of modules"
   defp expected(:transport), do: ":port or :erlport"
   defp expected(:engines), do: "an integer from 1 to #{@most_engines}"
   defp expected(:milliseconds), do: "milliseconds as an integer from 1 to #{@longest_ms}"

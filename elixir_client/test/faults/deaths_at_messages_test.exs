@@ -11,8 +11,9 @@ defmodule Graphport.Faults.DeathsAtMessagesTest do
   alias Graphport.Wire.Messages
 
   # All that PROTOCOL.md §3 and §4 list.
-  @said ~w(ready reply error demand_complete demand_error node_stream node_event credit log degraded pong part)
-  @heard ~w(hello open close demand_async cancel grant hold query ping credit part)
+  @said ~w(ready reply error demand_complete demand_error node_stream node_event credit log degraded pong part
+           host_call host_cancel host_more)
+  @heard ~w(hello open close demand_async cancel grant hold query ping credit part host_reply host_stream host_progress)
   # Met with while an engine starts and a session is loaded.
   @at_start ~w(before:ready amid:ready after:ready before:reply amid:reply after:reply on:hello on:open)
   @words for(moment <- ~w(before amid after), name <- @said, do: "#{moment}:#{name}") ++
@@ -25,7 +26,7 @@ defmodule Graphport.Faults.DeathsAtMessagesTest do
     # Parts have a section of their own.
     assert Enum.sort(named.(to_engine) ++ ["part"]) == Enum.sort(@heard)
     assert Enum.sort(named.(from_engine) ++ ["part"]) == Enum.sort(@said)
-    assert length(@words) == 47
+    assert length(@words) == 59
   end
 
   for word <- @at_start do
@@ -53,6 +54,7 @@ defmodule Graphport.Faults.DeathsAtMessagesTest do
       # Short, so that there is a ping soon.
       options = [
         nodes: [unquote(word)],
+        host_nodes: [Graphport.HostNodes.Letters],
         hang_timeout: if(unquote(word) =~ ~r/:(ping|pong|credit)/, do: 1_000, else: 10_000)
       ]
 

@@ -92,8 +92,9 @@ class Composition:
 
         Args:
             sink: takes what demands answer.
-            options: `backend` names the model backend to use; `cache` is described in `app.cache`; other names mean
-                nothing.
+            options: `backend` names the model backend to use; `cache` is described in `app.cache`; `host_nodes`
+                declares node types that the host runs, which take the place of others of their name; other names
+                mean nothing.
 
         Raises:
             GraphportError: the node types cannot be loaded, or the cache's store cannot be opened.
@@ -104,6 +105,12 @@ class Composition:
         backend = options.get("backend")
         self._backend = None if backend is None else str(backend)
         catalogue = self.catalogue
+        declared = options.get("host_nodes")
+        if declared is not None:
+            from graphport.demand.host import host_types
+
+            for node_type in host_types(declared):
+                catalogue.register(node_type, shadow=True)
         cache = opened(options.get("cache"))
         return Evaluator(catalogue, sink, services=_Services(self._inference), memo=cache.memo, store=cache.store)
 

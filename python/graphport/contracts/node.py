@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from graphport.contracts.inner_graph import InnerGraph
 
 Effect = Literal["pure", "seeded", "volatile", "effect"]
-Execution = Literal["inline", "async", "thread"]
+Execution = Literal["inline", "async", "thread", "host"]
 
 # Every node has this output beside those it declares: what it gives there when it fails, if an edge leads from it.
 ERROR_PORT: Final = "[error]"
@@ -73,7 +73,8 @@ class NodeSpec(BaseModel):
         outputs: output ports. A node emits exactly these.
         effect: `pure` and `seeded` (a sampler; `seed` is an input) are cached and shared between demands,
             `volatile` runs once per demand, `effect` runs once per demand and is never retried.
-        execution: `inline` promises < 1 ms and no I/O; `async` awaits; `thread` may block.
+        execution: `inline` promises < 1 ms and no I/O; `async` awaits; `thread` may block; `host` is
+            run by the BEAM, which declares such types.
         gate: outputs are branches, of which the handler emits some; those it leaves out are dead.
         content_digest: consumers' cache keys use a hash of the output values instead of the inputs' keys, so that
             an equal result stops re-evaluation there. Worth it for cheap nodes with small outputs.

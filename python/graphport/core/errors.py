@@ -4,7 +4,7 @@
     ├── WireError        bad_frame, bad_message, protocol_mismatch, too_large, unencodable_value
     ├── LookupFailed     unknown_session, unknown_node, unknown_type, duplicate_id, invalid_nodes
     ├── GraphInvalid     invalid_graph          (carries every fault found)
-    ├── NodeError        node_failed, undeclared_output, missing_output, missing_input, invalid_input
+    ├── NodeError        node_failed, host_node_failed, undeclared_output, missing_output, missing_input, invalid_input
     ├── DemandStopped    deadline_exceeded, cancelled, shutting_down
     ├── InferenceError   backend_crashed, backend_unavailable, backend_failed, backend_timeout, backend_unsupported,
     │                    model_not_found, invalid_model, context_exceeded
@@ -38,6 +38,7 @@ CODES: Final[dict[str, str]] = {
     "duplicate_id": "The same id is used twice.",
     "engine_down": "The engine process ended before it answered. The work may have been done.",
     "erlport_not_found": "ErlPort is not installed on one of the two sides, or is one that cannot be used.",
+    "host_node_failed": "A node that the BEAM runs failed there.",
     "incompatible_ports": "An edge joins ports whose value types do not fit.",
     "iterations_exceeded": "A loop did not end within its `max_iterations`.",
     "internal_error": "Graphport itself failed; the log says where.",

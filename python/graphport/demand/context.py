@@ -19,6 +19,7 @@ from graphport.graph.values import size_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
 
+    from graphport.contracts.host import HostCaller
     from graphport.contracts.inner_graph import InnerGraph
     from graphport.demand.evaluator import Evaluator
     from graphport.demand.flight import Flight
@@ -105,6 +106,22 @@ class LoopContext(_Context):
     """For `async` and `inline` nodes: `contracts.run_context.RunContext`."""
 
     __slots__ = ()
+
+    @property
+    def host(self) -> HostCaller | None:
+        """Runs nodes of the host's types; None if this engine has no host."""
+        return self._evaluator.host
+
+    @property
+    def demand(self) -> int:
+        """The number of a demand that waits for the node."""
+        flight = self._flight
+        while flight is not None and flight.waiters:
+            run = flight.waiters[0][0]
+            if run.demand >= 0:
+                return run.demand
+            flight = run.sink.flight  # type: ignore[attr-defined]  # of the node that holds the graph
+        return 0
 
     def progress(self, fraction: float | None = None, text: str = "") -> None:
         """See `RunContext.progress`."""

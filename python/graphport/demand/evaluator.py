@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphport.contracts.cache_store import CacheStore
+    from graphport.contracts.host import HostCaller
     from graphport.contracts.inner_graph import InnerGraph
     from graphport.contracts.sink import DemandSink, Target
     from graphport.graph.catalogue import Catalogue
@@ -55,6 +56,9 @@ _FLUSH_S = 0.5
 
 class Evaluator:
     """Evaluates demands. Make it on the loop's thread; call it from there only.
+
+    Attributes:
+        host: runs nodes of the host's types, if there is a host.
 
     Args:
         catalogue: the node types graphs may use.
@@ -83,6 +87,7 @@ class Evaluator:
         self.hasher = self.memo.hasher = XXH3 if store is None else BLAKE2B
         self.stored = None if store is None else Stored(store, self.memo, self.loop)
         self.keeping = Keeping(self.memo, self.stored)
+        self.host: HostCaller | None = None
         self.stuck = StuckWork(self.loop, sink.degraded)
         self.threads = NodeThreads(self.loop, self.stuck, max_threads=max_threads)
         self.flights: dict[bytes, Flight] = {}

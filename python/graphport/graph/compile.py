@@ -35,7 +35,8 @@ INLINE: Final = 0
 ASYNC: Final = 1
 THREAD: Final = 2
 ALL_SINKS: Final = "*"
-_EXECUTION: Final = {"inline": INLINE, "async": ASYNC, "thread": THREAD}
+# A host node awaits the host's answer.
+_EXECUTION: Final = {"inline": INLINE, "async": ASYNC, "thread": THREAD, "host": ASYNC}
 
 # Where in a graph is what is demanded: a node, or several.
 Target = int | tuple[int, ...]
@@ -63,6 +64,7 @@ class CompiledNode:
         policy: what the type says about keeping its results, if they may be kept.
         stored: results go to the persistent store, if there is one.
         departs: it is a flight from its start, because it may stream or evaluates a graph of its own.
+        hosted: the host runs it, in a flight too.
     """
 
     __slots__ = (
@@ -76,6 +78,7 @@ class CompiledNode:
         "gate",
         "given",
         "handler",
+        "hosted",
         "id",
         "identity",
         "index",
@@ -106,6 +109,7 @@ class CompiledNode:
         self.content_digest = spec.content_digest and self.cacheable
         self.streams = frozenset(port.name for port in spec.outputs if port.stream)
         self.departs = bool(self.streams) or node_type.inner is not None
+        self.hosted = spec.execution == "host"
         self.stats = stats
         self.timeout_s = None if spec.timeout_ms is None else spec.timeout_ms / 1000
         self.identity = node_type.identity if self.cacheable else None

@@ -17,6 +17,7 @@ from graphport.server import queries
 from graphport.server.answering import Answering
 from graphport.server.faults import fault
 from graphport.server.graph_queries import Later, Packed
+from graphport.server.host_calls import HostCalls
 from graphport.server.loading import NAMED_MOST, GraphLoader, is_small
 from graphport.server.updating import Updates
 from graphport.wire import messages
@@ -24,6 +25,7 @@ from graphport.wire.framing import FrameSplitter
 from graphport.wire.limits import (
     CREDIT_EVERY_BYTES,
     CREDIT_EVERY_FRAMES,
+    FIRST_CALL,
     MAX_FRAME_BYTES,
     MAX_VALUE_BYTES,
     PROTOCOL_VERSION,
@@ -44,7 +46,15 @@ EXIT_NODES: Final = 66
 EXIT_FAILED: Final = 70
 
 # What may come in parts.
-_LONG: Final = (messages.DemandAsync, messages.Open, messages.Update, messages.Query, messages.Malformed)
+_LONG: Final = (
+    messages.DemandAsync,
+    messages.Open,
+    messages.Update,
+    messages.Query,
+    messages.HostReply,
+    messages.HostStream,
+    messages.Malformed,
+)
 
 _FAILED: Final = "the engine failed at this message; its log says where"
 
@@ -73,6 +83,7 @@ class Connection:
         self._transfers = Transfers()
         self._loader = GraphLoader()
         self._answering = Answering()
+        self._host_calls = HostCalls(outbox)
         # Sessions whose graph is being loaded, and whether it is still wanted.
         self._loading: dict[int, bool] = {}
         self._evaluator: Evaluator | None = None
@@ -85,6 +96,9 @@ class Connection:
             messages.Cancel: self._cancel,
             messages.Grant: self._grant,
             messages.Hold: self._hold,
+            messages.HostReply: self._host_reply,
+            messages.HostStream: self._host_calls.streamed,
+            messages.HostProgress: self._host_calls.progressed,
             messages.Query: self._query,
             messages.Part: self._part,
             messages.Open: self._open,
@@ -163,6 +177,7 @@ class Connection:
             return
         try:
             evaluator = self._evaluator = self._start(message.options)
+            evaluator.host = self._host_calls
             self._updates = Updates(evaluator, self._outbox, self._loader, lambda held: self._safely(self._begin, held))
         except GraphportError as error:
             self._refuse(error, EXIT_NODES)
@@ -235,6 +250,10 @@ class Connection:
         )
 
     def _cancel(self, message: messages.Cancel) -> None:
+        if message.demand >= FIRST_CALL:
+            self._transfers.forget(message.demand)
+            self._host_calls.failed(message.demand, InternalError("the BEAM has lost the call"))
+            return
         is_open = self._is_open(message.demand)
         self._updates.cancel(message.demand)  # type: ignore[union-attr]
         self._evaluator.cancel(message.demand)  # type: ignore[union-attr]
@@ -252,7 +271,14 @@ class Connection:
         elif message.demand in self._evaluator.runs:  # type: ignore[union-attr]
             self._outbox.shut(message.demand)
 
+    def _host_reply(self, message: messages.HostReply) -> None:
+        self._transfers.forget(message.call)  # a chunk that its node could not send to the end
+        self._host_calls.replied(message)
+
     def _part(self, message: messages.Part) -> None:
+        if message.transfer >= FIRST_CALL and message.transfer not in self._host_calls:
+            self._transfers.forget(message.transfer)
+            return
         try:
             payload = self._transfers.take(message)
             if payload is None:
@@ -261,7 +287,10 @@ class Connection:
             if len(whole) != 1 or not isinstance(whole[0], _LONG):
                 raise WireError("parts of a message that does not travel in parts")
         except GraphportError as error:
-            self._outbox.fail(message.transfer, "", error)
+            if message.transfer >= FIRST_CALL:
+                self._host_calls.failed(message.transfer, error)
+            else:
+                self._outbox.fail(message.transfer, "", error)
             return
         self._handle(whole[0])
 
@@ -337,6 +366,9 @@ class Connection:
         self._outbox.credited(message.bytes)
 
     def _malformed(self, message: messages.Malformed) -> None:
+        if message.call is not None and message.call in self._host_calls:
+            self._host_calls.failed(message.call, message.error)
+            return
         if message.demand is not None:
             demand, node = message.demand
             if not (self._evaluator is not None and self._is_open(demand)):

@@ -142,11 +142,11 @@ class Outbox:
 
     def cancel(self, demand: int) -> None:
         """The BEAM wants no more of a demand that the evaluator has answered, if it still waits here."""
-        if self._drop(demand):
+        if self.drop(demand):
             self.fail(demand, "", DemandStopped("the demand was cancelled", code="cancelled"))
 
-    def _drop(self, demand: int) -> bool:
-        """Forget what waits of a demand; returns whether there was any."""
+    def drop(self, demand: int) -> bool:
+        """Forget what waits of a demand, request or call; returns whether there was any."""
         window = self._windows.pop(demand, None)
         if window is not None:
             window.discard()
@@ -201,7 +201,7 @@ class Outbox:
             packed = messages.demand_error(demand, str(node)[:_SHOWN_NAME], fault(error))
         # Not a node's own stop: what it said before that is as good as before any other failure.
         if isinstance(error, DemandStopped) and error.node_id is None and (self._windows or self._bulk):
-            self._drop(demand)
+            self.drop(demand)
         self._end(demand, packed)
 
     def ends_by(self, demand: int, node: Target, when: float, error: GraphportError) -> None:
@@ -210,7 +210,7 @@ class Outbox:
 
     def _expire(self, demand: int, packed: bytes) -> None:
         """The deadline of a demand has passed whose last message waits here."""
-        if self._drop(demand):
+        if self.drop(demand):
             self.send_about(demand, packed)
 
     def _end(self, demand: int, packed: bytes) -> None:

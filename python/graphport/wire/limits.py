@@ -22,3 +22,8 @@ CREDIT_EVERY_BYTES: Final = 262_144
 READ_WINDOW_BYTES: Final = 4_194_304
 # Of this, so much is for parts: other messages pass them.
 BULK_WINDOW_BYTES: Final = 3_145_728
+
+# Calls to the host are numbered from here, so that no demand or request has their numbers. Chunks that a call may send
+# before they are taken.
+FIRST_CALL: Final = 2**62
+HOST_WINDOW_CHUNKS: Final = 32

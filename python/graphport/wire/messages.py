@@ -103,6 +103,33 @@ class Hold:
 
 
 @dataclass(slots=True)
+class HostReply:
+    """A node that the BEAM runs is done: `value` is the map of its outputs, or, if not `ok`, of its error."""
+
+    call: int
+    ok: bool
+    value: Any
+
+
+@dataclass(slots=True)
+class HostStream:
+    """A chunk of a node that the BEAM runs."""
+
+    call: int
+    port: str
+    chunk: Any
+
+
+@dataclass(slots=True)
+class HostProgress:
+    """How far a node is that the BEAM runs."""
+
+    call: int
+    fraction: float | None
+    text: str
+
+
+@dataclass(slots=True)
 class Query:
     """Ask for something that changes nothing."""
 
@@ -144,14 +171,33 @@ class Malformed:
         error: the `bad_message` error.
         demand: id and node of the demand to answer, if they could be read.
         req: id of the request to answer, if it could be read.
+        call: number of the call that it is about, if it could be read.
     """
 
     error: WireError
     demand: tuple[int, str | list[str]] | None = None
     req: int | None = None
+    call: int | None = None
 
 
-Message = Hello | Open | Update | Close | DemandAsync | Cancel | Grant | Hold | Query | Part | Ping | Credit | Malformed
+Message = (
+    Hello
+    | Open
+    | Update
+    | Close
+    | DemandAsync
+    | Cancel
+    | Grant
+    | Hold
+    | HostReply
+    | HostStream
+    | HostProgress
+    | Query
+    | Part
+    | Ping
+    | Credit
+    | Malformed
+)
 
 
 def ready(facts: dict[str, Any]) -> bytes:
@@ -208,6 +254,21 @@ def node_stream(demand: int, node: str, port: str, chunk: Any) -> bytes:
 def node_event(demand: int, node: str, event: dict[str, Any]) -> bytes:
     """What becomes of a node."""
     return pack(["node_event", demand, node, event])
+
+
+def host_call(call: int, demand: int, node: str, type_: str, inputs: dict[str, Any]) -> bytes:
+    """Run a node of the host's."""
+    return pack(["host_call", call, demand, node, type_, inputs])
+
+
+def host_cancel(call: int) -> bytes:
+    """Nobody waits for a call any more."""
+    return pack(["host_cancel", call])
+
+
+def host_more(call: int, chunks: int) -> bytes:
+    """So many more chunks of a call may be sent."""
+    return pack(["host_more", call, chunks])
 
 
 def part(transfer: int, seq: int, data: bytes | memoryview, *, last: bool) -> bytes:

@@ -20,6 +20,9 @@ from graphport.wire.messages import (
     Grant,
     Hello,
     Hold,
+    HostProgress,
+    HostReply,
+    HostStream,
     Malformed,
     Open,
     Part,
@@ -80,6 +83,8 @@ def _malformed(message: list[Any], text: str) -> Malformed:
     if name == "demand_async" and len(message) > 1 and _is_id(message[1]):
         node = message[3] if len(message) > 3 and is_target(message[3]) else ""
         answer.demand = (message[1], node)
+    elif name in ("host_reply", "host_stream", "host_progress") and len(message) > 1 and _is_id(message[1]):
+        answer.call = message[1]
     elif name in ("open", "update", "close", "query", "part") and len(message) > 1 and _is_id(message[1]):
         answer.req = message[1]
     return answer
@@ -238,6 +243,25 @@ def _hold(message: list[Any]) -> Hold:
     return Hold(_id(demand, "demand"), _typed(shut, bool, "hold"))
 
 
+def _host_reply(message: list[Any]) -> HostReply:
+    _, call, ok, value = message
+    return HostReply(_id(call, "call"), _typed(ok, bool, "ok"), value)
+
+
+def _host_stream(message: list[Any]) -> HostStream:
+    _, call, port, chunk = message
+    return HostStream(_id(call, "call"), _typed(port, str, "port"), chunk)
+
+
+def _host_progress(message: list[Any]) -> HostProgress:
+    _, call, fraction, text = message
+    if fraction is not None and fraction.__class__ is not float and fraction.__class__ is not int:
+        raise _Wrong(f"fraction: expected a number or nil, got {_shown(fraction)}")
+    if fraction.__class__ is int:
+        fraction = float(min(max(fraction, 0), 1))
+    return HostProgress(_id(call, "call"), fraction, _typed(text, str, "text"))
+
+
 def _query(message: list[Any]) -> Query:
     _, req, what, args = message
     return Query(_id(req, "req"), _typed(what, str, "query"), _typed(args, dict, "query.args"))
@@ -269,6 +293,9 @@ _PARSERS: Final[dict[str, Callable[[list[Any]], Message]]] = {
     "cancel": _cancel,
     "grant": _grant,
     "hold": _hold,
+    "host_reply": _host_reply,
+    "host_stream": _host_stream,
+    "host_progress": _host_progress,
     "query": _query,
     "part": _part,
     "ping": _ping,
@@ -283,6 +310,9 @@ _ARITY: Final = {
     "cancel": 1,
     "grant": 2,
     "hold": 2,
+    "host_reply": 3,
+    "host_stream": 3,
+    "host_progress": 3,
     "query": 3,
     "part": 4,
     "ping": 1,

@@ -7,7 +7,7 @@ defmodule Graphport.Instance.Core do
   @moduledoc false
   use Supervisor
 
-  alias Graphport.Instance
+  alias Graphport.{Host, Instance}
   alias Graphport.Instance.{Engine, Janitor, LogRelay, Mailboxes, Predecessor, Table}
 
   # So often may one owner end within five seconds before the instance starts anew.
@@ -23,7 +23,7 @@ defmodule Graphport.Instance.Core do
   def init(settings) do
     name = settings.name
 
-    children = [
+    before_owners = [
       {Table, settings},
       {Janitor, name},
       {Task.Supervisor, name: Instance.process_name(name, :tasks)},
@@ -33,13 +33,19 @@ defmodule Graphport.Instance.Core do
         id: :registry,
         type: :supervisor,
         start: {__MODULE__, :start_registry, [[keys: :unique, name: Instance.process_name(name, :registry)]]}
-      },
-      owners(settings),
-      {Mailboxes, name},
-      {LogRelay, name}
+      }
     ]
 
+    children = before_owners ++ hosts(settings) ++ [owners(settings), {Mailboxes, name}, {LogRelay, name}]
     Supervisor.init(children, strategy: :rest_for_one)
+  end
+
+  # Who runs nodes of the app, before the engines that ask for them, and whose end is theirs.
+  defp hosts(%{host_nodes: nodes}) when nodes == %{}, do: []
+
+  defp hosts(settings) do
+    tasks = {Task.Supervisor, name: Instance.process_name(settings.name, :host_tasks)}
+    [{Host.Dispatcher, settings}, Supervisor.child_spec(tasks, id: :host_tasks)]
   end
 
   # One engine's owner has nothing to do with another's.

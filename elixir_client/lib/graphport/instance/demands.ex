@@ -84,6 +84,13 @@ defmodule Graphport.Instance.Demands do
   def pass_on(instance, {:node_stream, id, node, port, chunk}, epoch),
     do: chunk(instance, id, node, port, chunk, epoch)
 
+  # For nodes of the app, which another process runs. Without it, the owner ends too.
+  def pass_on(instance, message, epoch) when elem(message, 0) in [:host_call, :host_cancel, :host_more] do
+    send(instance.host, {message, epoch})
+  rescue
+    ArgumentError -> :gone
+  end
+
   def pass_on(instance, {:node_event, id, node, event}, epoch), do: event(instance, id, node, event, epoch)
 
   def pass_on(instance, {:demand_complete, id, _node, outputs, status}, epoch) do
@@ -241,6 +248,10 @@ defmodule Graphport.Instance.Demands do
         MapSet.member?(pids, pid),
         do: {id, epoch}
   end
+
+  @doc "How many of these processes have a demand open."
+  @spec demanding(Instance.t(), MapSet.t(pid)) :: non_neg_integer
+  def demanding(instance, pids), do: instance |> watched() |> MapSet.intersection(pids) |> MapSet.size()
 
   @doc "Ids, receivers and epochs of the demands that send chunks or progress to a process as they come."
   @spec streams(Instance.t()) :: [{pos_integer, pid, Instance.epoch()}]

@@ -7,6 +7,7 @@ defmodule Graphport.Instance.Supervisor do
   alias Graphport.{Aside, Error, Instance}
   alias Graphport.Options.Cache
   alias Graphport.Instance.{Core, Drain, Engine, FirstStart, Predecessor, Reporter, Spans}
+  alias Graphport.Node.Spec
   alias Graphport.Port.{Erlport, Python}
 
   # The engine answers or fails within its own start time-out; this is only for an owner that cannot even do that.
@@ -15,9 +16,13 @@ defmodule Graphport.Instance.Supervisor do
   @doc "Starts an instance. Waits until its engines are up, unless they were up before with the same options."
   @spec start_link(map) :: {:ok, pid} | {:error, Error.t() | term}
   def start_link(options) do
-    case FirstStart.recall(options) do
-      {:ok, executable} -> start_processes(options, executable)
-      :none -> first_start(options)
+    with {:ok, modules, specs} <- Spec.declare(options.host_nodes) do
+      options = Map.merge(options, %{host_nodes: modules, host_specs: specs})
+
+      case FirstStart.recall(options) do
+        {:ok, executable} -> start_processes(options, executable)
+        :none -> first_start(options)
+      end
     end
   end
 
@@ -75,6 +80,8 @@ defmodule Graphport.Instance.Supervisor do
         python_path: options.python_path
       },
       engines: options.engines,
+      host_nodes: options.host_nodes,
+      host_concurrency: options.host_concurrency,
       pubsub: options.pubsub,
       telemetry: Spans.available?() and options.telemetry,
       telemetry_interval: options.telemetry_interval,
@@ -87,13 +94,19 @@ defmodule Graphport.Instance.Supervisor do
   end
 
   defp hello(options) do
-    for {name, value} <- [{"backend", options.backend}, {"cache", cache(options.cache)}], value, into: %{} do
-      {name, value}
-    end
+    given = [
+      {"backend", options.backend},
+      {"cache", cache(options.cache)},
+      {"host_nodes", host_nodes(options.host_specs)}
+    ]
+
+    for {name, value} <- given, value, into: %{}, do: {name, value}
   end
 
   defp cache([]), do: nil
   defp cache(cache), do: Cache.to_wire(cache)
+  defp host_nodes([]), do: nil
+  defp host_nodes(specs), do: specs
 
   defp await(options, supervisor) do
     wait = fn -> await_engines(options, supervisor) end

@@ -19,7 +19,7 @@ defmodule Graphport.Instance.Transfers do
   @doc "Takes a part in. What is for a demand or request that is over, or another epoch's, is dropped."
   @spec part(t, Instance.t(), Messages.incoming(), Instance.epoch()) :: {:ok, t} | {:fault, String.t()}
   def part(transfers, instance, {:part, id, seq, last, bytes}, epoch) do
-    if Demands.open?(instance, id, epoch) do
+    if id >= first_call() or Demands.open?(instance, id, epoch) do
       entry = Map.get(transfers, id, @none)
       start = fn -> Transfer.start(instance, id, epoch) end
 
@@ -66,6 +66,18 @@ defmodule Graphport.Instance.Transfers do
   @doc "Keeps a message back if a whole of the same demand is being decoded."
   @spec hold(t, Messages.incoming()) :: {:held, t} | :pass
   def hold(_transfers, message) when elem(message, 0) in [:part, :credit, :pong], do: :pass
+
+  # A call that has not come as a whole is over before it has begun.
+  def hold(transfers, {:host_cancel, call}) when is_map_key(transfers, call) do
+    case transfers do
+      %{^call => %{decoding: nil}} ->
+        {:held, drop(transfers, call)}
+
+      %{^call => entry} ->
+        {:held,
+         Map.put(transfers, call, %{entry | held: :queue.in({:message, {:host_cancel, call}}, entry.held)})}
+    end
+  end
 
   def hold(transfers, message) do
     id = elem(message, 1)
@@ -116,7 +128,7 @@ defmodule Graphport.Instance.Transfers do
   @spec sweep(t, Instance.t()) :: t
   def sweep(transfers, instance) do
     Enum.reduce(transfers, transfers, fn {id, _entry}, transfers ->
-      if Demands.open?(instance, id), do: transfers, else: drop(transfers, id)
+      if id >= first_call() or Demands.open?(instance, id), do: transfers, else: drop(transfers, id)
     end)
   end
 

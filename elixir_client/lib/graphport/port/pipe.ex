@@ -100,6 +100,11 @@ defmodule Graphport.Port.Pipe do
 
   def input(_pid), do: nil
 
+  @doc "Monitors the wire's end."
+  @spec monitor(wire) :: reference
+  def monitor(port) when is_port(port), do: :erlang.monitor(:port, port)
+  def monitor(pid), do: Process.monitor(pid)
+
   @spec close(wire) :: true
   def close(port) when is_port(port) do
     Port.close(port)

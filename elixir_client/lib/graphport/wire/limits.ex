@@ -23,6 +23,12 @@ defmodule Graphport.Wire.Limits do
   defmacro reserve_frames, do: 64
   defmacro reserve_bytes, do: 64 * 1024
 
+  # Calls of the engine are numbered from here. Chunks of one that are on their way; and what a message about one may
+  # take from the reserve.
+  defmacro first_call, do: 0x4000000000000000
+  defmacro host_window_chunks, do: 32
+  defmacro host_reserve_bytes, do: 16 * 1024
+
   # Unread by the BEAM at most: four that the protocol allows, and what an engine may overshoot. More is a fault.
   defmacro max_unread_bytes, do: 8 * 1024 * 1024
   # The owner tells the engine what it has read at the latest after this many bytes.

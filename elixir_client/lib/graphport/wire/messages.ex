@@ -28,6 +28,9 @@ defmodule Graphport.Wire.Messages do
           | {:ready, map}
           | {:degraded, map}
           | {:part, id, non_neg_integer, boolean, binary}
+          | {:host_call, id, id, String.t(), String.t(), map}
+          | {:host_cancel, id}
+          | {:host_more, id, pos_integer}
           | {:unknown, String.t()}
 
   @typedoc """
@@ -37,11 +40,14 @@ defmodule Graphport.Wire.Messages do
   @type outgoing :: iodata | {:parts, iodata, :nothing | :deadline}
 
   @max_id 0x7FFFFFFFFFFFFFFF
+  # Characters of progress.
+  @most_words 1_000
   @deadline_key <<0xAB, "deadline_ms">>
 
   # Dates, times and sets are read as structs, which are maps to Elixir and no maps on the wire.
   defguardp is_plain_map(term) when is_map(term) and not is_map_key(term, :__struct__)
   defguardp is_id(id) when is_integer(id) and id >= 0 and id <= @max_id
+  defguardp is_call(id) when is_integer(id) and id >= first_call() and id <= @max_id
 
   @doc "The first message of a pipe; `options` are settings for the engine."
   @spec hello(String.t(), map) :: iodata
@@ -117,6 +123,37 @@ defmodule Graphport.Wire.Messages do
   def query(req, what, args) do
     with {:ok, iodata} <- Encoder.encode(["query", req, what, args]), do: sized(iodata)
   end
+
+  @doc "What a node of the app returned: its outputs."
+  @spec host_reply(id, true, map) :: {:ok, outgoing} | {:error, Error.t()}
+  def host_reply(call, true, outputs) do
+    with {:ok, iodata} <- Encoder.encode(["host_reply", call, true, outputs]), do: sized(iodata)
+  end
+
+  @doc """
+  Why a node of the app has no outputs. Details that cannot travel, or are too long for it, are left out: an error must never
+  fail.
+  """
+  @spec host_failed(id, map) :: iodata
+  def host_failed(call, fault) do
+    with {:ok, iodata} <- Encoder.encode(["host_reply", call, false, fault]),
+         {:ok, frame} when not is_tuple(frame) <- sized(iodata) do
+      frame
+    else
+      _too_much -> Encoder.encode!(["host_reply", call, false, Map.delete(fault, "details")])
+    end
+  end
+
+  @doc "A chunk of a node of the app."
+  @spec host_stream(id, String.t(), term) :: {:ok, outgoing} | {:error, Error.t()}
+  def host_stream(call, port, chunk) do
+    with {:ok, iodata} <- Encoder.encode(["host_stream", call, port, chunk]), do: sized(iodata)
+  end
+
+  @doc "How far a node of the app is."
+  @spec host_progress(id, number | nil, String.t()) :: {:ok, iodata} | {:error, Error.t()}
+  def host_progress(call, fraction, text),
+    do: Encoder.encode(["host_progress", call, fraction, String.slice(text, 0, @most_words)])
 
   @spec ping(integer) :: iodata
   def ping(token), do: Encoder.encode!(["ping", token])
@@ -275,9 +312,18 @@ defmodule Graphport.Wire.Messages do
               byte_size(bytes) <= max_part_bytes(),
        do: {:part, transfer, seq, last, bytes}
 
+  defp message(["host_call", call, demand, node, type, inputs])
+       when is_call(call) and is_id(demand) and is_binary(node) and is_binary(type) and is_plain_map(inputs),
+       do: {:host_call, call, demand, node, type, inputs}
+
+  defp message(["host_cancel", call]) when is_call(call), do: {:host_cancel, call}
+
+  defp message(["host_more", call, chunks]) when is_call(call) and is_id(chunks) and chunks > 0,
+    do: {:host_more, call, chunks}
+
   defp message([name | _fields])
        when name in ~w(node_stream node_event demand_complete demand_error credit reply error pong log ready degraded
-                    part),
+                    part host_call host_cancel host_more),
        do: wrong_fields(name)
 
   defp message([name | _fields]) when is_binary(name), do: {:unknown, name}

@@ -10,7 +10,7 @@ import time
 import warnings
 from typing import Any
 
-from graphport import RunContext, ThreadRunContext, node
+from graphport import PortSpec, RunContext, ThreadRunContext, node
 
 
 @node(outputs={"text": str}, stream=True)
@@ -235,3 +235,12 @@ def fails(how: str) -> Any:
     if how == "exit":
         sys.exit(3)
     raise KeyError
+
+
+@node(
+    inputs=[PortSpec(name="items", type="number", multiple=True), PortSpec(name="x", type="number", default=0)],
+    outputs={"value": float},
+)
+async def total(items: list[float], x: float) -> dict[str, float]:
+    """What the tests' own node `add` does, in Python."""
+    return {"value": sum(items) + x}

@@ -39,6 +39,10 @@ def go(demand):
         die()
     say("node_event", demand, "go", {"event": "started"})
     say("log", "info", "dies", "a line", {})
+    say("host_call", 2**62, demand, "go", "letters", {"text": "ab", "to": None})
+    say("host_more", 2**62, 1)
+    if NAME == "host_cancel":
+        say("host_cancel", 2**62)
     if NAME == "degraded":
         say("degraded", {"stuck": 8, "reason": "as told"})
     for _ in range(4):

@@ -6,7 +6,7 @@ from hostile import META, complete, framed, pack, put, say, serve
 def go(demand):
     """One message of each kind, and a batch of all of them."""
     messages = []
-    for unknown in (0, demand + 1, 2**62, 2**63 - 1):
+    for unknown in (0, demand + 1, 2**61, 2**62 - 1):
         messages += [
             ["node_stream", unknown, "go", "p", "x"],
             ["node_event", unknown, "go", {"event": "started"}],
@@ -16,6 +16,9 @@ def go(demand):
             ["demand_error", unknown, "go", {"code": "cancelled", "message": "no"}],
             ["reply", unknown, None],
             ["error", unknown, {"code": "cancelled", "message": "no"}],
+            ["host_call", 2**63 - 1 - unknown, unknown, "go", "no-such-type", {}],
+            ["host_cancel", 2**63 - 1 - unknown],
+            ["host_more", 2**63 - 1 - unknown, 1],
         ]
     for message in messages:
         say(*message)
