@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphport.demand.questions.changes import changes
 from graphport.demand.questions.dry_run import DryRun, State
-from graphport.graph.plan import SLICE
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -34,6 +33,8 @@ _SENTENCES: Final = {
     "not_kept": "the result of {node} is no longer in the cache",
 }
 
+# Nodes compared between two pauses: comparing takes much longer than other looks at a node.
+_NODES_PER_PAUSE: Final = 32
 # Of nodes that would not run. What hangs on them may run all the same, because they have changed before.
 _AT_REST: Final = (None, State.CACHED)
 
@@ -62,7 +63,7 @@ def why(
     for steps, found in enumerate(_causes(dry, last)):
         total += len(found)
         causes += found[: limit - len(causes)] if len(causes) < limit else ()
-        if not steps % SLICE:
+        if not steps % _NODES_PER_PAUSE:
             yield
     running = any(state in (State.RUN, State.DEPENDS) for state in _target_states(dry))
     return {
