@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from graphport.core.errors import GraphportError
     from graphport.core.version import VERSION as __version__
     from graphport.graph.authoring import node
+    from graphport.graph.services import service
 
 __all__ = [
     "CachePolicy",
@@ -32,6 +33,7 @@ __all__ = [
     "ThreadRunContext",
     "__version__",
     "node",
+    "service",
 ]
 
 _HOMES = {
@@ -44,6 +46,7 @@ _HOMES = {
     "ThreadRunContext": "graphport.contracts.run_context",
     "__version__": "graphport.core.version",
     "node": "graphport.graph.authoring",
+    "service": "graphport.graph.services",
 }
 
 

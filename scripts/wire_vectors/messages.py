@@ -125,7 +125,6 @@ def to_engine_refused(table: Any, bytes_type: type) -> None:
         ("demand_async with stream of text", [*demand, {"stream": "yes"}]),
         ("demand_async with stream of integers", [*demand, {"stream": [1]}]),
         ("demand_async with fresh of an integer", [*demand, {"fresh": 1}]),
-        ("demand_async with provenance of an integer", [*demand, {"provenance": 1}]),
         ("demand_async with events of text", [*demand, {"events": "all"}]),
         ("demand_async with a window of nothing", [*demand, {"window": 0}]),
         ("demand_async with a window of text", [*demand, {"window": "wide"}]),

@@ -17,6 +17,7 @@ EXPORTS = {
         "ThreadRunContext",
         "__version__",
         "node",
+        "service",
     ],
     "graphport.nodes": ["CORE_NODES"],
     "graphport.testing": ["RecordingContext", "RecordingThreadContext"],

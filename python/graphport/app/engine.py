@@ -17,9 +17,10 @@ from graphport.core.errors import GraphportError, LookupFailed
 from graphport.server.descriptors import capture_output, take_wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from graphport.app.chosen_gateway import ChosenGateway
+    from graphport.app.services import Services
     from graphport.contracts.sink import DemandSink
     from graphport.demand.evaluator import Evaluator
     from graphport.graph.catalogue import Catalogue
@@ -79,6 +80,7 @@ class Composition:
         self._catalogue = catalogue
         self._gateway: ChosenGateway | None = None
         self._backend: str | None = None
+        self._services: Services | None = None
 
     @property
     def catalogue(self) -> Catalogue:
@@ -100,6 +102,7 @@ class Composition:
             GraphportError: the node types cannot be loaded, or the cache's store cannot be opened.
         """
         from graphport.app.cache import opened
+        from graphport.app.services import Services
         from graphport.demand.evaluator import Evaluator
 
         backend = options.get("backend")
@@ -112,7 +115,8 @@ class Composition:
             for node_type in host_types(declared):
                 catalogue.register(node_type, shadow=True)
         cache = opened(options.get("cache"))
-        return Evaluator(catalogue, sink, services=_Services(self._inference), memo=cache.memo, store=cache.store)
+        self._services = Services(self._inference, catalogue.services or {})
+        return Evaluator(catalogue, sink, services=self._services, memo=cache.memo, store=cache.store)
 
     def _inference(self) -> ChosenGateway:
         if self._gateway is None:
@@ -123,22 +127,10 @@ class Composition:
 
     async def stop(self) -> None:
         """End what the services have started."""
+        if self._services is not None:
+            await self._services.close()
         if self._gateway is not None:
             await self._gateway.close()
-
-
-class _Services(dict[str, Any]):
-    """Services by name; `inference` is made at its first use, because most engines never load a model."""
-
-    def __init__(self, inference: Callable[[], ChosenGateway]) -> None:
-        super().__init__()
-        self._inference = inference
-
-    def __missing__(self, name: str) -> Any:
-        if name != "inference":
-            raise KeyError(name)
-        self[name] = self._inference()
-        return self[name]
 
 
 def load_catalogue(node_modules: Sequence[str]) -> Catalogue:
@@ -146,13 +138,15 @@ def load_catalogue(node_modules: Sequence[str]) -> Catalogue:
 
     Raises:
         LookupFailed: `invalid_nodes` if a module cannot be imported or declares no node, `duplicate_id` if two
-            types share a name.
+            types or services share a name.
     """
     from graphport.graph.authoring import node_types_of
     from graphport.graph.catalogue import Catalogue
+    from graphport.graph.services import services_of
     from graphport.nodes._index import CORE_NODES
 
     catalogue = Catalogue(CORE_NODES)
+    catalogue.services = {}
     for name in node_modules:
         try:
             module = importlib.import_module(name)
@@ -166,13 +160,16 @@ def load_catalogue(node_modules: Sequence[str]) -> Catalogue:
                 traceback_text=traceback.format_exc()[-8_192:],
             ) from error
         found = node_types_of(module)
-        if not found:
+        services = services_of(module)
+        if not found and not services:
             raise LookupFailed(
-                f"the module {name!r} declares no node: decorate a function with @graphport.node",
+                f"the module {name!r} declares no node: decorate a function with @graphport.node or @graphport.service",
                 code="invalid_nodes",
             )
         for node_type in found:
             catalogue.register(node_type)
+        for service, factory in services.items():
+            catalogue.add_service(service, factory)
     return catalogue
 
 

@@ -79,6 +79,8 @@ class NodeSpec(BaseModel):
         content_digest: consumers' cache keys use a hash of the output values instead of the inputs' keys, so that
             an equal result stops re-evaluation there. Worth it for cheap nodes with small outputs.
         timeout_ms: the longest a single run may take, or none.
+        services: names of the services that it asks for with `ctx.service`. A graph with a node that asks for one the
+            engine does not have is refused.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -95,6 +97,7 @@ class NodeSpec(BaseModel):
     gate: bool = False
     content_digest: bool = False
     timeout_ms: int | None = Field(default=None, gt=0)
+    services: tuple[str, ...] = ()
 
     @field_validator("outputs")
     @classmethod

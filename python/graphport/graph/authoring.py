@@ -58,6 +58,7 @@ def node(
     gate: bool = ...,
     content_digest: bool = ...,
     timeout_ms: int | None = ...,
+    services: Iterable[str] = ...,
     trusted: bool = ...,
     cache: CachePolicy | None = ...,
     identity: Callable[[Mapping[str, Any]], Any] | None = ...,
@@ -81,6 +82,7 @@ def node(
     gate: bool = False,
     content_digest: bool = False,
     timeout_ms: int | None = None,
+    services: Iterable[str] = (),
     trusted: bool = False,
     cache: CachePolicy | None = None,
     identity: Callable[[Mapping[str, Any]], Any] | None = None,
@@ -107,6 +109,7 @@ def node(
         gate: the outputs are branches; the function returns a map of those it takes.
         content_digest: see `NodeSpec`.
         timeout_ms: the longest a run may take.
+        services: names of the services that the function asks for; a graph is refused if one is not there.
         trusted: the function never changes the lists and maps it is given, so it need not get copies.
         cache: how results are kept, for `pure` and `seeded` nodes; see `CachePolicy`.
         identity: what a result depends on beside the inputs, a function of them; see `NodeType`.
@@ -134,6 +137,7 @@ def node(
                 gate=gate,
                 content_digest=content_digest,
                 timeout_ms=timeout_ms,
+                services=tuple(services),
             )
         except ValidationError as error:
             raise reading.wrong(_first(error)) from error

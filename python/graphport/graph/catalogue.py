@@ -7,7 +7,7 @@ Asked by `validate` and by the evaluator.
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from graphport.core.errors import LookupFailed
 
@@ -16,14 +16,42 @@ if TYPE_CHECKING:
 
     from graphport.contracts.node import NodeType
 
+# The model gateway, which every engine has.
+_INFERENCE: Final = "inference"
+
 
 class Catalogue:
-    """Name → node type. Iterating gives the node types in the order of their names."""
+    """Name → node type. Iterating gives the node types in the order of their names.
+
+    Attributes:
+        services: name to factory of the services that nodes find beside `inference`; None if nobody has said which
+            there are, and graphs are not held to it.
+    """
 
     def __init__(self, core: Mapping[str, Callable[[], NodeType]] | None = None) -> None:
         self._loaders = dict(core or {})
         self._loaded: dict[str, NodeType] = {}
         self._user: dict[str, NodeType] = {}
+        self.services: dict[str, Callable[[], Any]] | None = None
+
+    def add_service(self, name: str, factory: Callable[[], Any]) -> None:
+        """Add a user's service. The same object twice is fine.
+
+        Raises:
+            LookupFailed: `duplicate_id` if the name is taken.
+        """
+        self.services = {} if self.services is None else self.services
+        if name == _INFERENCE or self.services.get(name, factory) is not factory:
+            raise LookupFailed(f"Two services are called {name!r}. Give one of them another name.", code="duplicate_id")
+        self.services[name] = factory
+
+    def missing_service(self, node_type: NodeType) -> str | None:
+        """The first service that a type asks for and that there is not, or None."""
+        if self.services is None:
+            return None
+        return next(
+            (name for name in node_type.spec.services if name != _INFERENCE and name not in self.services), None
+        )
 
     def register(self, node_type: NodeType, *, shadow: bool = False) -> None:
         """Add a user's node type. The same object twice is fine.

@@ -37,6 +37,7 @@ def describe(spec: NodeSpec) -> dict[str, Any]:
         "gate": spec.gate,
         "content_digest": spec.content_digest,
         "timeout_ms": spec.timeout_ms,
+        "services": list(spec.services),
     }
 
 

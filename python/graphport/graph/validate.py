@@ -113,6 +113,7 @@ class _Inspection:
         self._index: dict[str, int] = {}
         self._ports_of_type: dict[str, _Ports | None] = {}
         self._shared: dict[int, _Ports] = {}
+        self._missing_services: dict[str, str | None] = {}
         self._own_ports: dict[str, _Ports | None] = {}
         self._unknown_type_hints: dict[str, str] = {}
         self._slips: dict[tuple[int, str], str | None] = {}
@@ -142,8 +143,22 @@ class _Inspection:
                 repeated[node.id] = repeated.get(node.id, 1) + 1
             if not self._know_ports(node):
                 self._fault("unknown_type", self._unknown_type_message(node), node.id)
+            else:
+                self._look_for_services(node)
         for node_id, count in repeated.items():
             self._fault("duplicate_id", f"{count} nodes have the id {node_id!r}; ids must differ.", node_id)
+
+    def _look_for_services(self, node: Node) -> None:
+        if node.type not in self._missing_services:
+            found = self._catalogue.get(node.type)
+            self._missing_services[node.type] = None if found is None else self._catalogue.missing_service(found)
+        missing = self._missing_services[node.type]
+        if missing is not None:
+            there = ", ".join(self._catalogue.services or ()) or "none"
+            text = (
+                f"Node {node.id!r} ({node.type}) needs the service {missing!r}, which is not there. There are: {there}."
+            )
+            self._fault("backend_unavailable", text, node.id)
 
     def _know_ports(self, node: Node) -> bool:
         """Look the ports of a node's type up; False if there is no such type."""

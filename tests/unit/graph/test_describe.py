@@ -59,6 +59,7 @@ def test_a_spec_is_described_whole() -> None:
         "gate": False,
         "content_digest": False,
         "timeout_ms": 5,
+        "services": [],
     }
 
 
