@@ -26,6 +26,7 @@ defmodule Graphport do
     * `{:node_stream, node, chunk}` - a piece of streamed output, in order, any number of times. Where a piece ends means
       nothing. Only the first streaming port of a node is sent; `stream: :all` sends all, with `{port, chunk}` as chunk;
     * `{:node_event, node, event}` - what happens to a node, if `events: true` asked for it: see below;
+    * of `watch/3`: `{:node_output, node, outputs}` and `{:node_failed, node, error}`, any number of times;
     * then exactly one of
       * `{:demand_complete, node, outputs}` - `outputs` maps ports to values;
       * `{:demand_error, node, error}` - a `Graphport.Error`.
@@ -108,6 +109,7 @@ defmodule Graphport do
     Caller,
     Demand,
     DemandStream,
+    Edit,
     Error,
     GraphSource,
     Instance,
@@ -222,6 +224,37 @@ defmodule Graphport do
   end
 
   @doc """
+  Edits the graph of a session: all of the edits, or none.
+
+      {:ok, %{revision: 2, dirty: ["prompt", "answer"]}} =
+        Graphport.update(session, [{:set, "prompt", %{"text" => "And the sea?"}}])
+
+  `Graphport.Edit` has the kinds of edits. They are applied in order, and only the graph that comes of all of them has to be
+  sound: else it is `:invalid_graph`, with all that is wrong in `error.details["faults"]`, and the session is as it was.
+
+  The answer is a map: `:revision`, one more than before; `:dirty`, ids of the nodes that changed and of everything
+  downstream, at most 1,000, and `:dirty_count`, how many they are; `:nodes`, and `:sinks`, at most 1,000. Only dirty nodes run
+  again. Demands that were begun before go on with the graph as it was.
+
+  Updates of one session are applied one after the other; they wait while it is being loaded. An engine that ends takes an
+  update that it has not answered along (`:engine_down`), the others are in the graph that is loaded into the next one.
+
+  ## Options
+
+  #{Options.docs(:update)}
+  """
+  @spec update(Session.t(), [Edit.t()] | Edit.t(), keyword) :: {:ok, map} | {:error, Error.t()}
+  def update(session, edits, options \\ []) do
+    session = session!(session)
+    edits = Edit.to_wire!(edits)
+    %{timeout: timeout} = Options.validate!(:update, options)
+
+    if Remote.pid?(session.pid),
+      do: Remote.about(session, SessionServer, :update, [edits, timeout], timeout),
+      else: SessionServer.update(session, edits, timeout)
+  end
+
+  @doc """
   Closes a session. Its open demands end as `:cancelled`, its name is free. `:ok` also if it was closed already.
   """
   @spec close(Session.t()) :: :ok
@@ -250,11 +283,40 @@ defmodule Graphport do
   def demand_async(session, node, options \\ []) do
     session = session!(session)
     node = target!(node)
-    options = Options.validate!(:demand_async, options)
+    start_demand(session, node, Options.validate!(:demand_async, options))
+  end
 
+  defp start_demand(session, node, options) do
     if Remote.pid?(session.pid) or Remote.pid?(options.to),
       do: Remote.demand_async(session, node, options),
       else: Caller.demand_async(session, node, options)
+  end
+
+  @doc """
+  Watches a node, or several: they are demanded now, and again after each `update/3` that dirties something they need.
+
+  The receiver gets
+
+    * `{:node_output, node, outputs}` - each time the outputs are new;
+    * `{:node_failed, node, error}` - each time they could not be evaluated; the watch goes on;
+    * `{:demand_error, node, error}` - the last message: `:cancelled` after `cancel/1` or the close of the session,
+      `:deadline_exceeded`, `:engine_down`, or what refused it, such as `:unknown_node`.
+
+  Quick edits are evaluated together, the last one always is. What an edit makes outdated is given up, and its chunks cease;
+  what it does not reach goes on. Of a receiver that does not read, or of another node, the latest outputs wait.
+
+  A watch ends with its engine: watch again, and the session is loaded anew, its edits included.
+
+  ## Options
+
+  #{Options.docs(:watch)}
+  """
+  @spec watch(Session.t(), Demand.target(), keyword) :: {:ok, Demand.t()} | {:error, Error.t()}
+  def watch(session, node, options \\ []) do
+    session = session!(session)
+    node = target!(node)
+    options = Map.merge(Options.validate!(:watch, options), %{watch: true, trace: false})
+    start_demand(session, node, options)
   end
 
   @doc """

@@ -13,6 +13,7 @@ defmodule GraphportTest do
     Graphport.Demand,
     Graphport.Node,
     Graphport.Node.Context,
+    Graphport.Edit,
     Graphport.Options,
     Graphport.Questions,
     Graphport.Telemetry

@@ -23,6 +23,7 @@ def fill(table: Any, encode: Callable[[Any], bytes], bytes_type: type) -> None:
     """Adds all vectors of this file to the table."""
     to_engine_taken(table, bytes_type)
     to_engine_refused(table, bytes_type)
+    edits(table)
     to_beam_taken(table, bytes_type)
     to_beam_refused(table, bytes_type)
     host_nodes(table)
@@ -39,15 +40,6 @@ def to_engine_taken(table: Any, bytes_type: type) -> None:
         ("hello of another protocol", ["hello", {**hello, "protocol": 2}]),
         ("open", ["open", 1, 2, graph, {}]),
         ("open of an empty map", ["open", 0, 0, {}, {}]),
-        ("update of nothing", ["update", 1, 2, []]),
-        ("update of every kind", ["update", TOP, TOP, [
-            {"set": "a", "data": {"text": "y", "old": None}},
-            {"put": {"id": "b", "type": "text-output", "data": {}}},
-            {"connect": {"source": "a", "source_handle": "text", "target": "b", "target_handle": "text"}},
-            {"disconnect": {"source": "a", "source_handle": "text", "target": "b", "target_handle": "text"}},
-            {"remove": "b"},
-            {"settings": {"temperature": 0.5, "seed": None}}]]),
-        ("update of what is no edit", ["update", 1, 2, ["a", 1, None, {"frobnicate": "a"}]]),
         ("close", ["close", 1, 2]),
         ("demand_async", ["demand_async", 1, 2, "n", {}]),
         ("demand_async with the largest ids", ["demand_async", TOP, TOP, "n", {}]),
@@ -63,6 +55,7 @@ def to_engine_taken(table: Any, bytes_type: type) -> None:
         ("demand_async with events", ["demand_async", 1, 2, "n", {"events": True}]),
         ("demand_async with a window", ["demand_async", 1, 2, "n", {"window": 1}]),
         ("demand_async without a window", ["demand_async", 1, 2, "n", {"window": None}]),
+        ("demand_async that watches", ["demand_async", 1, 2, "n", {"watch": True}]),
         ("demand_async of all sinks", ["demand_async", 1, 2, "*", {}]),
         ("demand_async of two nodes", ["demand_async", 1, 2, ["n", "m"], {}]),
         ("grant", ["grant", 1, 16]),
@@ -106,11 +99,6 @@ def to_engine_refused(table: Any, bytes_type: type) -> None:
         ("open with an id over 2^63 - 1", ["open", TOP + 1, 2, {}, {}]),
         ("open with true as id", ["open", True, 2, {}, {}]),
         ("open with a float as id", ["open", 1.0, 2, {}, {}]),
-        ("update with a field too few", ["update", 1, 2]),
-        ("update with a field too many", ["update", 1, 2, [], {}]),
-        ("update with a map of edits", ["update", 1, 2, {"set": "a", "data": {}}]),
-        ("update with an id over 2^63 - 1", ["update", TOP + 1, 2, []]),
-        ("update of a session of text", ["update", 1, "two", []]),
         ("close without a session", ["close", 1]),
         ("close of a text", ["close", 1, "two"]),
         ("demand_async with a field too few", demand),
@@ -126,6 +114,7 @@ def to_engine_refused(table: Any, bytes_type: type) -> None:
         ("demand_async with stream of integers", [*demand, {"stream": [1]}]),
         ("demand_async with fresh of an integer", [*demand, {"fresh": 1}]),
         ("demand_async with events of text", [*demand, {"events": "all"}]),
+        ("demand_async with watch of text", [*demand, {"watch": "yes"}]),
         ("demand_async with a window of nothing", [*demand, {"window": 0}]),
         ("demand_async with a window of text", [*demand, {"window": "wide"}]),
         ("demand_async of no nodes", ["demand_async", 1, 2, [], {}]),
@@ -163,6 +152,35 @@ def to_engine_refused_small(table: Any, bytes_type: type) -> None:
         table.frame("to_engine", f"to engine, refused: {name}", message, "bad_message")
 
 
+def edits(table: Any) -> None:
+    """`update`, and what an `open` says of edits before; what an edit says is no matter of the wire."""
+    taken: list[tuple[str, Any]] = [
+        ("open with a revision", ["open", 1, 2, {}, {"revision": 7}]),
+        ("update of nothing", ["update", 1, 2, []]),
+        ("update of every kind", ["update", TOP, TOP, [
+            {"set": "a", "data": {"text": "y", "old": None}},
+            {"put": {"id": "b", "type": "text-output", "data": {}}},
+            {"connect": {"source": "a", "source_handle": "text", "target": "b", "target_handle": "text"}},
+            {"disconnect": {"source": "a", "source_handle": "text", "target": "b", "target_handle": "text"}},
+            {"remove": "b"},
+            {"settings": {"temperature": 0.5, "seed": None}}]]),
+        ("update of what is no edit", ["update", 1, 2, ["a", 1, None, {"frobnicate": "a"}]]),
+    ]  # fmt: skip
+    for name, message in taken:
+        table.frame("to_engine", f"to engine: {name}", message, names=message[0])
+    refused: list[tuple[str, Any]] = [
+        ("open with a revision of text", ["open", 1, 2, {}, {"revision": "two"}]),
+        ("open with a revision of nothing", ["open", 1, 2, {}, {"revision": 0}]),
+        ("update with a field too few", ["update", 1, 2]),
+        ("update with a field too many", ["update", 1, 2, [], {}]),
+        ("update with a map of edits", ["update", 1, 2, {"set": "a", "data": {}}]),
+        ("update with an id over 2^63 - 1", ["update", TOP + 1, 2, []]),
+        ("update of a session of text", ["update", 1, "two", []]),
+    ]
+    for name, message in refused:
+        table.frame("to_engine", f"to engine, refused: {name}", message, "bad_message")
+
+
 def to_beam_taken(table: Any, bytes_type: type) -> None:
     """Messages the BEAM must take."""
     facts = {
@@ -197,6 +215,11 @@ def to_beam_taken(table: Any, bytes_type: type) -> None:
         ("log", ["log", "info", "my.module", "hello", {"line": 3}]),
         ("log, critical", ["log", "critical", "", "", {}]),
         ("pong", ["pong", 7]),
+        ("node_output", ["node_output", 1, "n", {"text": "x"}, META]),
+        ("node_output of two nodes", ["node_output", TOP, ["n", "m"], {"n": {}, "m": {"text": "x"}}, META]),
+        ("node_output of all sinks", ["node_output", 1, "*", {}, META]),
+        ("node_failed", ["node_failed", 1, "n", FULL_ERROR]),
+        ("node_failed of two nodes", ["node_failed", 1, ["n", "m"], ERROR]),
         ("degraded", ["degraded", {"stuck": 8, "reason": "8 nodes do not end"}]),
         ("degraded with a key more", ["degraded", {"stuck": 8, "reason": "", "mood": "bad"}]),
         ("a name of the future", ["weather", "sunny"]),
@@ -226,6 +249,12 @@ def to_beam_refused(table: Any, bytes_type: type) -> None:
         ("demand_complete with a negative id", ["demand_complete", -1, "n", {}, {}]),
         ("demand_error of text", ["demand_error", 1, "n", "boom"]),
         ("demand_error with a field too many", ["demand_error", 1, "n", ERROR, {}]),
+        ("node_output without meta", ["node_output", 1, "n", {}]),
+        ("node_output with a list of outputs", ["node_output", 1, "n", [], {}]),
+        ("node_output of an integer node", ["node_output", 1, 2, {}, {}]),
+        ("node_output of a list of integers", ["node_output", 1, [1], {}, {}]),
+        ("node_failed of text", ["node_failed", 1, "n", "boom"]),
+        ("node_failed with a field too many", ["node_failed", 1, "n", ERROR, {}]),
         ("node_stream without a chunk", ["node_stream", 1, "n", "text"]),
         ("node_event of text", ["node_event", 1, "n", "completed"]),
         ("node_event of no node", ["node_event", 1, None, {"event": "started"}]),

@@ -212,3 +212,40 @@ def test_a_killed_engine_takes_its_update_along(engine: PortClient) -> None:
     os.kill(engine.pid, signal.SIGKILL)
 
     assert all(message[1] != 2 for message in engine.rest())
+
+
+def test_a_watch_tells_the_outputs_of_each_revision_that_concerns_it(engine: PortClient) -> None:
+    engine.open(many(2))
+    engine.send(["demand_async", 10, 1, "n0", {"watch": True}])
+    first = engine.next("node_output")
+    assert (first[1:4], first[4]["revision"]) == ([10, "n0", {"value": "X"}], 1)
+
+    engine.send(["update", 2, 1, [setting("n1", "b")]], ["update", 3, 1, [setting("n0", "a" * 300_000)]])
+    long = engine.next("node_output")
+    assert (long[3], long[4]["revision"]) == ({"value": "A" * 300_000}, 3)
+    engine.send(["update", 4, 1, [{"remove": "n0"}]])
+    assert engine.next("node_failed")[3]["code"] == "unknown_node"
+    engine.send(["demand_async", 10, 1, "n1", {}])
+    assert engine.next("error")[2]["code"] == "duplicate_id"
+
+    engine.send(["cancel", 10], ["cancel", 10])
+    assert engine.answer(10)[3]["code"] == "cancelled"
+    engine.ping()
+    assert [message[0] for message in engine.messages if message[1] == 10].count("demand_error") == 1
+
+
+def test_of_a_watch_that_nobody_reads_the_latest_waits(engine: PortClient) -> None:
+    engine.open(many(1))
+    # The second one is evaluated after the first, each time.
+    engine.send(["demand_async", 10, 1, "n0", {"watch": True, "window": 1}])
+    engine.send(["demand_async", 20, 1, "n0", {"watch": True}])
+    engine.until(lambda message: message[:2] == ["node_output", 20])
+    for req, text in enumerate("abc", 2):
+        engine.send(["update", req, 1, [setting("n0", text)]])
+        engine.until(lambda message: message[:2] == ["node_output", 20])
+
+    engine.send(["grant", 10, 5], ["close", 9, 1])
+    assert engine.answer(10)[3]["code"] == "cancelled"
+
+    values = [message[3]["value"] for message in engine.messages if message[:2] == ["node_output", 10]]
+    assert values == ["X", "C"]

@@ -204,6 +204,9 @@ defmodule Graphport.Caller do
   defp asked(options, nil), do: options
   defp asked(options, {_reporter, events?}), do: with_events(options, events?)
 
+  defp asked(%{watch: true} = options, {_broadcaster, _reporter, events?}),
+    do: Map.put(with_events(options, events?), :stream, true)
+
   defp asked(options, {_broadcaster, _reporter, events?}) do
     options = with_events(options, events?)
 
@@ -219,7 +222,8 @@ defmodule Graphport.Caller do
   defp with_events(%{events: true} = options, true), do: options
 
   defp with_events(options, true) do
-    options = if wire_stream(options) == false, do: Map.delete(options, :window), else: options
+    watch? = is_map_key(options, :watch)
+    options = if wire_stream(options) == false and not watch?, do: Map.delete(options, :window), else: options
     Map.put(options, :events, true)
   end
 
@@ -230,7 +234,7 @@ defmodule Graphport.Caller do
     # With a window it grants chunks and progress, so it must see them, wanted or not.
     seen = if is_map_key(asked, :window), do: asked, else: options
     stream = if broadcaster, do: overheard_stream(seen), else: stream(seen)
-    events = events(seen)
+    events = if is_map_key(options, :watch), do: events(seen) || :outputs, else: events(seen)
     row = Demands.row(id, destination, wrap, watched, node, stream, epoch, events, audience)
     Demands.insert(instance, row)
     Janitor.watch(instance, watched)
@@ -301,7 +305,9 @@ defmodule Graphport.Caller do
   defp events(%{events: events}), do: events
   defp events(_demand), do: false
 
-  # Without chunks and progress there is nothing to limit.
+  # Without chunks, progress and outputs of a watch there is nothing to limit.
+  defp window(%{window: window, watch: true}), do: window
+
   defp window(%{window: window} = options),
     do: if(wire_stream(options) == false and not events(options), do: nil, else: window)
 
@@ -313,7 +319,7 @@ defmodule Graphport.Caller do
            options,
          _
        )
-       when inputs == %{} and not is_map_key(options, :window),
+       when inputs == %{} and not is_map_key(options, :window) and not is_map_key(options, :watch),
        do: @streamed
 
   defp wire_options(options, deadline) do
@@ -325,6 +331,7 @@ defmodule Graphport.Caller do
     |> put_unless(false, "events", events(options))
     |> put_unless(nil, "window", window(options))
     |> put_unless(false, "trace", options.trace)
+    |> put_unless(false, "watch", is_map_key(options, :watch))
   end
 
   defp put_unless(map, default, _key, default), do: map

@@ -116,6 +116,21 @@ defmodule Graphport.Options do
        "Every message comes as `{:graphport, tag, message}`; `true` makes the demand's `ref` the tag, `nil` sends " <>
          "the messages as they are."}
     ],
+    watch: [
+      @inputs,
+      {:timeout, :timeout, :infinity, "How long to watch at most; it then ends with `:deadline_exceeded`."},
+      {:stream, :stream, false,
+       "Which chunks are sent, as of `Graphport.demand_async/3`. Those of an evaluation that an edit overtakes cease."},
+      {:events, :boolean, false,
+       "Send `{:node_event, node, event}` too; each evaluation begins with `\"planned\"`."},
+      {:fresh, :boolean, false, "Draw new seeds for the first evaluation."},
+      {:to, :to, :caller,
+       "The process that receives the messages, on whatever node. When it ends, so does the watch."},
+      {:tag, :term, nil, "As of `Graphport.demand_async/3`."}
+    ],
+    update: [
+      {:timeout, :timeout, 30_000, "How long to wait for the answer, and for the session to be loaded."}
+    ],
     stream: [
       @inputs,
       @unlimited,
@@ -157,8 +172,10 @@ defmodule Graphport.Options do
   @arity %{
     start_link: 1,
     open: 3,
+    update: 3,
     demand: 3,
     demand_async: 3,
+    watch: 3,
     stream: 3,
     graph: 2,
     mermaid: 2,
@@ -189,8 +206,10 @@ defmodule Graphport.Options do
   @type function_name ::
           :start_link
           | :open
+          | :update
           | :demand
           | :demand_async
+          | :watch
           | :stream
           | :graph
           | :mermaid

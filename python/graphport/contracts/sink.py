@@ -46,6 +46,14 @@ class PlainAnswers:
         """See `DemandSink.holds`."""
         return False
 
+    def output(self, demand: int, node: Target, outputs: dict[str, Any], meta: dict[str, Any], *, alone: bool) -> None:
+        """Never called, for nobody watches."""
+        raise NotImplementedError
+
+    def failed(self, demand: int, node: Target, error: GraphportError, *, alone: bool) -> None:
+        """Never called, for nobody watches."""
+        raise NotImplementedError
+
     def ends_by(self, demand: int, node: Target, when: float, error: GraphportError) -> None:
         """Never called, for nothing is held."""
         raise NotImplementedError
@@ -55,7 +63,8 @@ class DemandSink(Protocol):
     """Takes what demands produce. Every method runs on the event loop's thread and must not block.
 
     For one demand the evaluator calls `chunk`, `replay` and `event` any number of times, then exactly one of `complete`
-    and `fail`, then at most `ends_by`. `complete` and `fail` name what was demanded: a node, several, or `"*"`.
+    and `fail`, then at most `ends_by`; for a watch `output` and `failed` too, and of the last ones always `fail`. Both,
+    like `output` and `failed`, name what was demanded: a node, several, or `"*"`.
     """
 
     def complete(self, demand: int, node: Target, outputs: dict[str, Any], meta: dict[str, Any]) -> None:
@@ -76,6 +85,20 @@ class DemandSink(Protocol):
 
     def fail(self, demand: int, node: Target, error: GraphportError) -> None:
         """The demand ended without outputs."""
+
+    def output(self, demand: int, node: Target, outputs: dict[str, Any], meta: dict[str, Any], *, alone: bool) -> None:
+        """New outputs of a watch, which goes on; what still waits to be sent of those before may be dropped for them.
+
+        Args:
+            demand: its number.
+            node: what is watched.
+            outputs: as of `complete`. Those that cannot travel are told as `failed`; nothing is raised.
+            meta: as of `complete`.
+            alone: of this watch there are no chunks and no events, between which the outputs have a place.
+        """
+
+    def failed(self, demand: int, node: Target, error: GraphportError, *, alone: bool) -> None:
+        """A watch could not be evaluated, and goes on. Else like `output`, in whose place it may come."""
 
     def chunk(self, demand: int, node: str, port: str, chunk: Any) -> bool:
         """A piece of a streamed output.

@@ -30,6 +30,7 @@ from graphport.demand.stored import Stored
 from graphport.demand.stuck import StuckWork
 from graphport.demand.subrun import BroughtGraphs, evaluate
 from graphport.demand.threads import NodeThreads
+from graphport.demand.watch import Watch
 from graphport.graph.compile import CompiledGraph
 from graphport.graph.definitions import Definition
 from graphport.graph.digest import BLAKE2B, XXH3
@@ -92,6 +93,7 @@ class Evaluator:
         self.threads = NodeThreads(self.loop, self.stuck, max_threads=max_threads)
         self.flights: dict[bytes, Flight] = {}
         self.runs: dict[int, Run] = {}
+        self.watches: dict[int, Watch] = {}
         self.started = 0
         self.remembered_bytes = 0  # of what nodes under way have streamed
         self.sessions: dict[int, Session] = {}
@@ -116,13 +118,19 @@ class Evaluator:
         """
         return self.add(session_id, self.load(graph))
 
-    def load(self, graph: Any) -> CompiledGraph:
-        """Read, check and compile a graph. From any thread: it touches no session.
+    def load(self, graph: Any, revision: int = 1) -> CompiledGraph:
+        """Read, check and compile a graph, which then counts as that revision. From any thread: it touches no session.
 
         Raises:
             GraphInvalid: with every fault found.
         """
-        return CompiledGraph(load_graph(graph, self.catalogue), self.catalogue, stats=self.stats, hasher=self.hasher)
+        return CompiledGraph(
+            load_graph(graph, self.catalogue),
+            self.catalogue,
+            revision=revision,
+            stats=self.stats,
+            hasher=self.hasher,
+        )
 
     def add(self, session_id: int, graph: CompiledGraph) -> Session:
         """Open a session of a graph that `load` gave.
@@ -143,7 +151,8 @@ class Evaluator:
         """
         session = self.session(session_id)
         del self.sessions[session_id]
-        for run in list(session.runs.values()):
+        of_session: list[Run | Watch] = [*session.watches.values(), *session.runs.values()]
+        for run in of_session:
             run.fail(DemandStopped("the session was closed", code="cancelled"))
 
     def edit(self, graph: CompiledGraph, edits: Sequence[Any]) -> Recompiled:
@@ -160,7 +169,12 @@ class Evaluator:
         Raises:
             LookupFailed: `unknown_session`.
         """
-        self.session(session_id).graph = edited.graph
+        session = self.session(session_id)
+        session.graph = edited.graph
+        if session.watches:
+            dirty = frozenset(edited.dirty)
+            for watch in list(session.watches.values()):
+                watch.edited(dirty, edited.removed)
 
     def session(self, session_id: int) -> Session:
         """An open session.
@@ -187,6 +201,7 @@ class Evaluator:
         events: bool = False,
         trace: bool = False,
         provenance: bool | dict[str, Any] = False,
+        watch: bool = False,
     ) -> None:
         """Start a demand, whose number no open demand has. Everything about it, refusals too, is told to the sink.
 
@@ -203,6 +218,7 @@ class Evaluator:
             events: send events.
             trace: keep a trace of the run.
             provenance: tell where the outputs come from; a map is told with it.
+            watch: go on after the outputs, and evaluate again after each edit that dirties something the demand needs.
         """
         received = perf_counter()
         try:
@@ -216,6 +232,10 @@ class Evaluator:
             self.tally.refused += 1
             self.sink.fail(demand, node, error)
             return
+        if watch:
+            made = Watch(self, session, demand, node, inputs=inputs or {}, stream=stream, events=events)
+            made.start(deadline_ms, fresh=fresh)
+            return
         if not (inputs or events or fresh or trace or provenance is not False):
             plan = session.graph.known_plan(target)
             if (
@@ -225,11 +245,9 @@ class Evaluator:
             ):
                 return
         sink: Any = None
-        if trace:
-            sink = TracingSink(self, self.sink, Trace(demand, session_id, node), received=received, events=events)
-        if provenance is not False:
-            caller = provenance if isinstance(provenance, dict) else None
-            sink = ProvenanceSink(sink or self.sink, caller, events=events or trace)
+        if trace or provenance is not False:
+            trace_of = Trace(demand, session_id, node) if trace else None
+            sink = self._sink_beside(trace_of, provenance, received, events)
         run = Run(
             self,
             session,
@@ -250,6 +268,16 @@ class Evaluator:
         run.start(deadline_ms)
         if run.can_go_on:
             self._ready.add(run)
+
+    def _sink_beside(
+        self, trace: Trace | None, provenance: bool | dict[str, Any], received: float, events: bool
+    ) -> TracingSink | ProvenanceSink:
+        """What notes a trace, or provenance, or both, of what passes to the evaluator's sink."""
+        tracing = None if trace is None else TracingSink(self, self.sink, trace, received=received, events=events)
+        if provenance is False and tracing is not None:
+            return tracing
+        caller = provenance if isinstance(provenance, dict) else None
+        return ProvenanceSink(tracing or self.sink, caller, events=events or trace is not None)
 
     def _answer_at_once(
         self,
@@ -285,13 +313,13 @@ class Evaluator:
 
     def cancel(self, demand: int) -> None:
         """Answer a demand `cancelled` and stop what only it needs. Unknown demands are ignored."""
-        run = self.runs.get(demand)
+        run: Run | Watch | None = self.runs.get(demand) or self.watches.get(demand)
         if run is not None:
             run.fail(DemandStopped("the demand was cancelled", code="cancelled"))
 
     def abandon(self, demand: int) -> None:
         """Drop a demand without an answer; the caller gives one."""
-        run = self.runs.get(demand)
+        run = self.runs.get(demand) or self.watches.get(demand)
         if run is not None:
             run.close()
 
@@ -411,7 +439,8 @@ class Evaluator:
     async def close(self) -> None:
         """Answer every open demand `shutting_down` and stop all work."""
         self._closing = True
-        for run in list(self.runs.values()):
+        everything: list[Run | Watch] = [*self.watches.values(), *self.runs.values()]
+        for run in everything:
             run.fail(DemandStopped("the engine is stopping", code="shutting_down"))
         carriers = list(self._carriers)
         for task in carriers:

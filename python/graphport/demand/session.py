@@ -13,6 +13,7 @@ from graphport.graph.digest import xxh3
 
 if TYPE_CHECKING:
     from graphport.demand.run import Run
+    from graphport.demand.watch import Watch
     from graphport.graph.compile import CompiledGraph
     from graphport.graph.plan import Plan
 
@@ -26,11 +27,12 @@ class Session:
         generation: how often seeds were drawn anew.
         history: what its last runs were made of.
         ready: runs of this session that can go on.
-        runs: open runs by demand.
+        runs: open runs by demand; those of watches have numbers below zero.
+        watches: open watches by demand.
         queued: whether the evaluator's ring holds this session.
     """
 
-    __slots__ = ("_generations", "generation", "graph", "history", "id", "queued", "ready", "runs")
+    __slots__ = ("_generations", "generation", "graph", "history", "id", "queued", "ready", "runs", "watches")
 
     def __init__(self, session_id: int, graph: CompiledGraph) -> None:
         self.id = session_id
@@ -40,6 +42,7 @@ class Session:
         self._generations: dict[str, int] = {}
         self.ready: deque[Run] = deque()
         self.runs: dict[int, Run] = {}
+        self.watches: dict[int, Watch] = {}
         self.queued = False
 
     def seed(self, node_id: str, *, ahead: bool = False) -> int:

@@ -231,6 +231,7 @@ class Connection:
     def _is_open(self, demand: int) -> bool:
         return (
             demand in self._evaluator.runs  # type: ignore[union-attr]
+            or demand in self._evaluator.watches  # type: ignore[union-attr]
             or self._outbox.holds(demand)
             or self._updates.holds(demand)  # type: ignore[union-attr]
         )
@@ -247,6 +248,7 @@ class Connection:
             message.events,
             message.trace,
             message.provenance,
+            message.watch,
         )
 
     def _cancel(self, message: messages.Cancel) -> None:
@@ -268,7 +270,7 @@ class Connection:
     def _hold(self, message: messages.Hold) -> None:
         if not message.shut:
             self._outbox.reopen(message.demand)
-        elif message.demand in self._evaluator.runs:  # type: ignore[union-attr]
+        elif message.demand in self._evaluator.runs or message.demand in self._evaluator.watches:  # type: ignore[union-attr]
             self._outbox.shut(message.demand)
 
     def _host_reply(self, message: messages.HostReply) -> None:
@@ -316,17 +318,20 @@ class Connection:
 
     def _open(self, message: messages.Open) -> None:
         evaluator: Evaluator = self._evaluator  # type: ignore[assignment]
+        revision = message.options.get("revision", 1)
         if message.session in evaluator.sessions or message.session in self._loading:
             error = LookupFailed(f"session {message.session} is open already", code="duplicate_id")
             self._outbox.send(messages.error(message.req, fault(error)))
         elif is_small(message.graph):
             try:
-                self._opened(message, evaluator.load(message.graph))
+                self._opened(message, evaluator.load(message.graph, revision))
             except GraphportError as error:
                 self._opened(message, error)
         else:
             self._loading[message.session] = True
-            self._loader.load(lambda: evaluator.load(message.graph), lambda loaded: self._loaded(message, loaded))
+            self._loader.load(
+                lambda: evaluator.load(message.graph, revision), lambda loaded: self._loaded(message, loaded)
+            )
 
     def _loaded(self, message: messages.Open, loaded: Loaded) -> None:
         """A graph has been loaded beside the loop."""

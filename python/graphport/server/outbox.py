@@ -17,6 +17,7 @@ from graphport.server.faults import fault, naming
 from graphport.server.overdue import Overdue
 from graphport.server.pending import JoinedText, Latest, Replay, packed_chunk, utf8_size
 from graphport.server.waiters import Waiters
+from graphport.server.watch_answers import WatchAnswers
 from graphport.server.window import Kept, Window
 from graphport.wire import messages
 from graphport.wire.framing import join, lone
@@ -55,7 +56,7 @@ class _Prepared:
         self.before, self.after = messages.prepared_complete(node, outputs, meta)
 
 
-class Outbox:
+class Outbox(WatchAnswers):
     """The way out. See `contracts.sink.DemandSink` for what the evaluator uses of it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, transport: Transport) -> None:

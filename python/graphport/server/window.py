@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 KEPT_BYTES: Final = 262_144
 # While all demands together keep more than this, one that keeps anything is.
 ALL_KEPT_BYTES: Final = 33_554_432
+# Under which the outputs of a watch are kept: no node's id is empty.
+_OUTPUT: Final = ""
 
 
 class Kept:
@@ -114,6 +116,15 @@ class Window:
             before.packed = packed
             return
         latest = self._progress[node] = Latest(node, packed)
+        self._queue.append(latest)
+
+    def put_output(self, packed: bytes) -> None:
+        """Keep what a watch tells, behind all else, in place of what was kept of it before."""
+        before = self._progress.pop(_OUTPUT, None)
+        if before is not None:
+            self._queue.remove(before)
+        self._text = None
+        latest = self._progress[_OUTPUT] = Latest(_OUTPUT, packed)
         self._queue.append(latest)
 
     def last_progress(self, node: str) -> bytes | None:

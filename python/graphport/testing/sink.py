@@ -73,6 +73,7 @@ class RecordingSink(PlainAnswers):
         self.degradations: list[tuple[int, str]] = []
         self._by_demand: dict[int, Answer] = {}
         self._chunks: dict[int, list[Chunk]] = {}
+        self._told: dict[int, list[Answer]] = {}
         self._changed: set[asyncio.Future[None]] = set()
         self._events: dict[int, list[tuple[str, dict[str, Any]]]] = {}
         self._congested = False
@@ -87,6 +88,20 @@ class RecordingSink(PlainAnswers):
     def fail(self, demand: int, node: Target, error: GraphportError) -> None:
         """Write the error down."""
         self._last(Answer(demand=demand, node=node, error=error))
+
+    def output(self, demand: int, node: Target, outputs: dict[str, Any], meta: dict[str, Any], *, alone: bool) -> None:
+        """Write down what a watch tells."""
+        self._tell(Answer(demand=demand, node=node, outputs=outputs, meta=meta))
+
+    def failed(self, demand: int, node: Target, error: GraphportError, *, alone: bool) -> None:
+        """Write down what a watch tells."""
+        self._tell(Answer(demand=demand, node=node, error=error))
+
+    def _tell(self, told: Answer) -> None:
+        if told.demand in self._by_demand:
+            self.breaches.append(f"demand {told.demand}: an output after the last message")
+        self._told.setdefault(told.demand, []).append(replace(told, chunks=self.chunks(told.demand)))
+        self._wake()
 
     def chunk(self, demand: int, node: str, port: str, chunk: Any) -> bool:
         """Write the chunk down.
@@ -152,6 +167,16 @@ class RecordingSink(PlainAnswers):
         while demand not in self._by_demand:
             await self._change()
         return self._by_demand[demand]
+
+    def told(self, demand: int) -> list[Answer]:
+        """What a watch told so far."""
+        return list(self._told.get(demand, ()))
+
+    async def tells(self, demand: int, count: int = 1) -> Answer:
+        """What a watch tells at that turn, counted from one, as soon as it has."""
+        while len(self._told.get(demand, ())) < count:
+            await self._change()
+        return self._told[demand][count - 1]
 
     async def streamed(self, demand: int, count: int = 1) -> tuple[Chunk, ...]:
         """What was streamed to a demand, as soon as it is at least `count` chunks."""

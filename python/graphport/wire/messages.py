@@ -64,6 +64,7 @@ class DemandAsync:
         window: chunks that may be sent before a grant, or None for no limit.
         trace: keep a trace of the run.
         provenance: tell where the outputs come from; a map is told with it.
+        watch: go on after the outputs, and evaluate again after edits.
     """
 
     demand: int
@@ -77,6 +78,7 @@ class DemandAsync:
     window: int | None = None
     trace: bool = False
     provenance: bool | dict[str, Any] = False
+    watch: bool = False
 
 
 @dataclass(slots=True)
@@ -244,6 +246,16 @@ _SMALL: Final = [bytes((number,)) for number in range(128)]
 def demand_error(demand: int, node: str | list[str], fault: dict[str, Any]) -> bytes:
     """A demand's last message: why there are no outputs."""
     return pack(["demand_error", demand, node, fault])
+
+
+def node_output(demand: int, node: str | list[str], outputs: dict[str, Any], meta: dict[str, Any]) -> bytes:
+    """New outputs of a watch, which goes on."""
+    return pack(["node_output", demand, node, outputs, meta])
+
+
+def node_failed(demand: int, node: str | list[str], fault: dict[str, Any]) -> bytes:
+    """A watch could not be evaluated, and goes on."""
+    return pack(["node_failed", demand, node, fault])
 
 
 def node_stream(demand: int, node: str, port: str, chunk: Any) -> bytes:

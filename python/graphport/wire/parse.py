@@ -150,8 +150,10 @@ def _hello(message: list[Any]) -> Hello:
 
 def _open(message: list[Any]) -> Open:
     _, req, session, graph, options = message
-    if _typed(options, dict, "open.options"):
-        raise _Wrong(f"open.options: unknown option {_shown(next(iter(options)))}")
+    for name in _typed(options, dict, "open.options"):
+        if name != "revision":
+            raise _Wrong(f"open.options: unknown option {_shown(name)}; known is revision")
+        _count(options[name], "revision")
     return Open(_id(req, "req"), _id(session, "session"), _typed(graph, dict, "graph"), options)
 
 
@@ -225,6 +227,7 @@ _DEMAND_OPTIONS: Final[dict[Any, Callable[[Any], Any]]] = {
     "window": lambda value: None if value is None else _count(value, "window"),
     "trace": lambda value: _typed(value, bool, "trace"),
     "provenance": _provenance,
+    "watch": lambda value: _typed(value, bool, "watch"),
 }
 
 

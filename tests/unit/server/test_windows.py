@@ -363,3 +363,31 @@ def _joined(chunks: Sequence[object]) -> list[object]:
         else:
             joined.append(chunk)
     return joined
+
+
+async def test_of_what_a_watch_tells_the_latest_waits_behind_its_chunks() -> None:
+    demand = Demand(1)
+    demand.text("a", "b")
+    demand.box.output(1, "n", {"v": 1}, {}, alone=False)
+    demand.text("c", "d")
+    demand.box.failed(1, "n", NodeError("it failed"), alone=False)
+    demand.text("e")
+    demand.box.output(1, "n", {"v": 2}, {}, alone=False)
+    assert demand.sent() == ["a"]
+
+    demand.grant(2)
+    assert demand.sent() == ["b", "cd"]
+    demand.grant(5)
+    assert demand.sent() == ["e", "node_output"]
+    demand.box.output(1, "n", {"v": 3}, {}, alone=False)
+    assert demand.sent() == ["node_output"]
+
+
+async def test_a_cancel_drops_what_a_watch_has_told_and_nobody_has_read() -> None:
+    demand = Demand(1)
+    demand.text("a")
+    demand.box.output(1, "n", {"v": 1}, {}, alone=False)
+    demand.box.fail(1, "n", DemandStopped("stopped", code="cancelled"))
+
+    assert demand.sent() == ["a", "demand_error"]
+    assert not demand.box.holds(1)

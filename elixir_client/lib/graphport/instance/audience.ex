@@ -32,6 +32,12 @@ defmodule Graphport.Instance.Audience do
     ended(reporter, row, status)
   end
 
+  @doc "What a watch tells, which goes on."
+  @spec told(t, Demands.target(), {:ok, map} | {:error, Error.t()}) :: term
+  def told({_reporter, _events}, _node, _told), do: :ok
+  def told({broadcaster, _reporter, _events}, node, {:ok, outputs}), do: output(broadcaster, node, outputs)
+  def told({broadcaster, _reporter, _events}, node, {:error, error}), do: error(broadcaster, node, error)
+
   @spec failed(t, Demands.row(), Demands.target(), Error.t()) :: term
   def failed({reporter, _events}, row, _node, error), do: ended(reporter, row, error)
 

@@ -27,13 +27,16 @@ defmodule Graphport.Instance.Demands do
   @typedoc "Which chunks go to the destination. A list of nodes only where the engine sends more than these."
   @type stream :: boolean | :all | [String.t()]
 
+  @typedoc "Whether events go to the destination; `:outputs` for a watch without them, whose outputs come unasked too."
+  @type events :: boolean | :outputs
+
   # The table copies a row out for every chunk, and a list of a thousand nodes costs much; a long binary is shared.
   @typep kept_target :: String.t() | nil | {:packed, binary}
   @type row ::
-          {pos_integer, destination, wrap, pid, kept_target, stream, map, Instance.epoch(), boolean,
+          {pos_integer, destination, wrap, pid, kept_target, stream, map, Instance.epoch(), events,
            Audience.t()}
 
-  @spec row(pos_integer, destination, wrap, pid, target, stream, Instance.epoch(), boolean, Audience.t()) ::
+  @spec row(pos_integer, destination, wrap, pid, target, stream, Instance.epoch(), events, Audience.t()) ::
           row
   def row(id, destination, wrap, watched, node, stream, epoch, events \\ false, audience \\ nil),
     do: {id, destination, wrap, watched, pack(node), stream, %{}, epoch, events, audience}
@@ -93,6 +96,12 @@ defmodule Graphport.Instance.Demands do
 
   def pass_on(instance, {:node_event, id, node, event}, epoch), do: event(instance, id, node, event, epoch)
 
+  def pass_on(instance, {:node_output, id, _node, outputs}, epoch),
+    do: watched(instance, id, {:ok, outputs}, epoch)
+
+  def pass_on(instance, {:node_failed, id, _node, error}, epoch),
+    do: watched(instance, id, {:error, Error.from_wire(error)}, epoch)
+
   def pass_on(instance, {:demand_complete, id, _node, outputs, status}, epoch) do
     with {:ok, row} <- take(instance, id, epoch), do: complete(row, outputs, status)
   end
@@ -107,6 +116,24 @@ defmodule Graphport.Instance.Demands do
 
   def pass_on(instance, {:error, id, error}, epoch) when id != nil do
     with {:ok, row} <- take(instance, id, epoch), do: fail(row, Error.from_wire(error))
+  end
+
+  # The row stays: the demand goes on.
+  defp watched(instance, id, told, epoch) do
+    case :ets.lookup(instance.demands, id) do
+      [row] when elem(row, 7) == epoch and elem(row, 4) != nil ->
+        node = target(elem(row, 4))
+
+        case told do
+          {:ok, outputs} -> deliver(row, {:node_output, node, outputs})
+          {:error, error} -> deliver(row, {:node_failed, node, error})
+        end
+
+        if elem(row, 9) != nil, do: Audience.told(elem(row, 9), node, told)
+
+      _other_engine_or_gone ->
+        :ok
+    end
   end
 
   # Only where there are others can the row be another engine's; it must not leave the table then.
@@ -215,7 +242,7 @@ defmodule Graphport.Instance.Demands do
   def event(instance, id, node, event, epoch) do
     case :ets.lookup(instance.demands, id) do
       [row] when elem(row, 7) == epoch ->
-        if elem(row, 8), do: deliver(row, {:node_event, node, event})
+        if elem(row, 8) == true, do: deliver(row, {:node_event, node, event})
         if elem(row, 9) != nil, do: Audience.event(elem(row, 9), id, node, event)
 
       _other_engine_or_gone ->
@@ -253,11 +280,11 @@ defmodule Graphport.Instance.Demands do
   @spec demanding(Instance.t(), MapSet.t(pid)) :: non_neg_integer
   def demanding(instance, pids), do: instance |> watched() |> MapSet.intersection(pids) |> MapSet.size()
 
-  @doc "Ids, receivers and epochs of the demands that send chunks or progress to a process as they come."
+  @doc "Ids, receivers and epochs of the demands that send chunks, progress or a watch's outputs to a process as they come."
   @spec streams(Instance.t()) :: [{pos_integer, pid, Instance.epoch()}]
   def streams(instance) do
     pattern = {:"$1", :"$2", :_, :_, :_, :"$4", :_, :"$3", :"$5", :_}
-    guards = [{:is_pid, :"$2"}, {:orelse, {:"/=", :"$4", false}, :"$5"}]
+    guards = [{:is_pid, :"$2"}, {:orelse, {:"/=", :"$4", false}, {:"/=", :"$5", false}}]
     :ets.select(instance.demands, [{pattern, guards, [{{:"$1", :"$2", :"$3"}}]}])
   end
 

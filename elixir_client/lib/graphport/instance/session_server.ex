@@ -6,7 +6,7 @@ defmodule Graphport.Instance.SessionServer do
   use GenServer, restart: :temporary
 
   alias Graphport.{Error, Instance, Session}
-  alias Graphport.Instance.{Broadcaster, Demands, Engine, Janitor, Pool}
+  alias Graphport.Instance.{Broadcaster, Demands, Engine, Janitor, Pool, SessionUpdates}
   alias Graphport.Port.{Parts, Writer}
   alias Graphport.Wire.Messages
 
@@ -64,6 +64,15 @@ defmodule Graphport.Instance.SessionServer do
   @doc "Where the session is loaded, once it is. Waits at most `timeout`, in the caller."
   @spec route(Session.t(), timeout) :: answer
   def route(session, timeout), do: call(session, :route, timeout)
+
+  @doc "Applies edits, in the form of the wire, once those before are applied. Waits at most `timeout`, in the caller."
+  @spec update(Session.t(), [map], timeout) :: {:ok, map} | {:error, Error.t()}
+  def update(session, edits, timeout) do
+    with {:error, %Error{code: :deadline_exceeded}} <- call(session, {:update, edits}, timeout) do
+      text = "the update was not answered before the deadline; it may still be applied"
+      {:error, Error.new(:deadline_exceeded, text)}
+    end
+  end
 
   @doc "Closes the session; its open demands end as cancelled. `:ok` also if it was closed already."
   @spec close(Session.t()) :: :ok
@@ -139,8 +148,10 @@ defmodule Graphport.Instance.SessionServer do
       waiting: [],
       closing: [],
       awaiting: false,
-      deaths: 0
+      deaths: 0,
+      updates: SessionUpdates.new(args.graph)
     })
+    |> Map.delete(:graph)
   end
 
   # Not in `init/1`, where the supervisor of all sessions waits: the owner may be on a node whose connection takes nothing.
@@ -167,13 +178,18 @@ defmodule Graphport.Instance.SessionServer do
     end
   end
 
+  def handle_call({:update, _edits}, _from, %{closing: [_ | _]} = state), do: {:reply, closed(), state}
+
+  def handle_call({:update, edits}, from, state),
+    do: go_on(%{state | updates: SessionUpdates.add(state.updates, from, edits)})
+
   def handle_call(:stop, _from, state), do: {:stop, :normal, :ok, state}
 
   def handle_call(:close, from, state) do
     :ets.delete(state.instance.routes, state.id)
     free_name(state)
-    answer(state, closed())
-    state = %{state | waiting: [], closing: [from]}
+    state = %{answered(state, closed()) | closing: [from]}
+    state = %{state | updates: SessionUpdates.refuse_all(state.updates, closed())}
 
     case send_close(state) do
       {:ok, id} ->
@@ -188,8 +204,13 @@ defmodule Graphport.Instance.SessionServer do
   @impl GenServer
   def handle_cast(:stop, state), do: {:stop, :normal, state}
 
-  # The answer to `open`, or to `close`, or the end of the epoch.
   @impl GenServer
+  def handle_info({request, answer}, %{updates: %{current: {_kind, request, _from, _what}} = updates} = state) do
+    {:ok, updates} = SessionUpdates.answered(updates, request, answer, state.route, state.instance)
+    go_on(%{state | updates: updates})
+  end
+
+  # The answer to `open`, or to `close`, or the end of the epoch.
   def handle_info({id, answer}, %{request: {id, wire_id, epoch, port, credit}} = state) do
     if state.closing == [] do
       opened(answer, {state.id, self(), wire_id, epoch, port, credit, state.broadcaster}, %{
@@ -224,7 +245,8 @@ defmodule Graphport.Instance.SessionServer do
     leave(state)
     Janitor.session_ends(state.instance)
     free_name(state)
-    answer(state, closed())
+    answered(state, closed())
+    SessionUpdates.refuse_all(state.updates, closed())
     if state.closing == [], do: send_close(state)
   end
 
@@ -260,8 +282,7 @@ defmodule Graphport.Instance.SessionServer do
 
     # The epoch may have ended meanwhile: its rows were removed before this one came.
     if Pool.serves?(state.instance, elem(route, 3)) do
-      answer(state, {:ok, route})
-      {:noreply, %{state | waiting: []}}
+      go_on(answered(state, {:ok, route}))
     else
       :ets.delete_object(state.instance.routes, route)
       load(state)
@@ -273,8 +294,27 @@ defmodule Graphport.Instance.SessionServer do
        do: load(%{state | deaths: deaths + 1})
 
   defp opened({:error, error}, _route, state) do
-    answer(state, {:error, error})
-    {:noreply, %{state | waiting: [], deaths: 0}}
+    {:noreply, %{answered(state, {:error, error}) | deaths: 0}}
+  end
+
+  # Sends the next update, if there is one, to the engine that has the session, or has it loaded first.
+  defp go_on(state) do
+    cond do
+      not SessionUpdates.waiting?(state.updates) ->
+        {:noreply, state}
+
+      state.route == nil or state.request != nil or not Pool.serves?(state.instance, elem(state.route, 3)) ->
+        load(%{state | waiting: Enum.uniq([:updates | state.waiting])})
+
+      true ->
+        case SessionUpdates.send_next(state.updates, state.route, state.instance) do
+          {:ok, updates} ->
+            go_on(%{state | updates: updates})
+
+          {:closed, updates} ->
+            load(%{state | updates: updates, waiting: Enum.uniq([:updates | state.waiting])})
+        end
+    end
   end
 
   # Loads the graph if somebody waits for it and nothing is under way. The reply comes as a message.
@@ -292,8 +332,7 @@ defmodule Graphport.Instance.SessionServer do
         {:noreply, await(state)}
 
       {:error, error} ->
-        answer(state, {:error, error})
-        {:noreply, %{state | waiting: []}}
+        {:noreply, answered(state, {:error, error})}
     end
   end
 
@@ -318,7 +357,10 @@ defmodule Graphport.Instance.SessionServer do
 
     Janitor.session_loads(state.instance, wire_id, epoch)
 
-    with {:ok, frame} <- Messages.open(request, wire_id, state.graph) do
+    {graph, updates} = SessionUpdates.graph(state.updates)
+    state = %{state | updates: updates}
+
+    with {:ok, frame} <- Messages.open(request, wire_id, graph, updates.revision) do
       Demands.insert(state.instance, Demands.row(request, self(), {:ref, request}, self(), nil, false, epoch))
 
       case write_open(frame, request, port, credit, state) do
@@ -329,8 +371,7 @@ defmodule Graphport.Instance.SessionServer do
       end
     else
       {:error, error} ->
-        answer(state, {:error, error})
-        {:noreply, %{state | waiting: []}}
+        {:noreply, answered(state, {:error, error})}
     end
   end
 
@@ -360,8 +401,8 @@ defmodule Graphport.Instance.SessionServer do
         {:noreply, await(state)}
 
       :overloaded ->
-        answer(state, {:error, Error.new(:overloaded, "the engine did not take the graph in time")})
-        {:noreply, %{state | waiting: []}}
+        {:noreply,
+         answered(state, {:error, Error.new(:overloaded, "the engine did not take the graph in time")})}
     end
   end
 
@@ -397,5 +438,11 @@ defmodule Graphport.Instance.SessionServer do
     end
   end
 
-  defp answer(state, answer), do: Enum.each(state.waiting, &GenServer.reply(&1, answer))
+  # Among those who wait for the route may be the session's own updates.
+  defp answered(state, answer) do
+    for from <- state.waiting, from != :updates, do: GenServer.reply(from, answer)
+    refused? = :updates in state.waiting and match?({:error, _error}, answer)
+    updates = if refused?, do: SessionUpdates.refuse_waiting(state.updates, answer), else: state.updates
+    %{state | waiting: [], updates: updates}
+  end
 end

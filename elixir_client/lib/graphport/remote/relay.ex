@@ -225,6 +225,10 @@ defmodule Graphport.Remote.Relay do
     if state.events, do: deliver(state, message), else: state
   end
 
+  # What a watch tells is, too.
+  defp hand_on({kind, _node, _told} = message, state) when kind in [:node_output, :node_failed],
+    do: deliver(handed_on(state), message)
+
   defp hand_on(last, state) do
     deliver(state, last)
     :done

@@ -20,6 +20,8 @@ defmodule Graphport.Wire.Messages do
           | {:demand_error, id, target, map}
           | {:node_stream, id, String.t(), String.t(), term}
           | {:node_event, id, String.t(), map}
+          | {:node_output, id, target, map}
+          | {:node_failed, id, target, map}
           | {:reply, id, term}
           | {:error, id | nil, map}
           | {:credit, non_neg_integer, non_neg_integer}
@@ -54,10 +56,17 @@ defmodule Graphport.Wire.Messages do
   def hello(client, options),
     do: Encoder.encode!(["hello", %{"protocol" => protocol(), "client" => client, "options" => options}])
 
-  @doc "Loads a graph as a session."
-  @spec open(id, id, map) :: {:ok, outgoing} | {:error, Error.t()}
-  def open(req, session, graph) do
-    with {:ok, iodata} <- Encoder.encode(["open", req, session, graph, %{}]), do: sized(iodata)
+  @doc "Loads a graph as a session; the graph counts as that revision."
+  @spec open(id, id, map, pos_integer) :: {:ok, outgoing} | {:error, Error.t()}
+  def open(req, session, graph, revision \\ 1) do
+    options = if revision == 1, do: %{}, else: %{"revision" => revision}
+    with {:ok, iodata} <- Encoder.encode(["open", req, session, graph, options]), do: sized(iodata)
+  end
+
+  @doc "Edits the graph of a session."
+  @spec update(id, id, [map]) :: {:ok, outgoing} | {:error, Error.t()}
+  def update(req, session, edits) do
+    with {:ok, iodata} <- Encoder.encode(["update", req, session, edits]), do: sized(iodata)
   end
 
   @spec close(id, id) :: iodata
@@ -273,6 +282,21 @@ defmodule Graphport.Wire.Messages do
        when is_id(demand) and is_binary(node) and is_plain_map(outputs) and is_plain_map(meta),
        do: {:demand_complete, demand, node, outputs, Frequent.status(meta)}
 
+  defp message(["node_output", demand, node, outputs, meta])
+       when is_id(demand) and is_binary(node) and is_plain_map(outputs) and is_plain_map(meta),
+       do: {:node_output, demand, node, outputs}
+
+  defp message(["node_output", demand, [_ | _] = nodes, outputs, meta])
+       when is_id(demand) and is_plain_map(outputs) and is_plain_map(meta),
+       do: of_nodes(nodes, "node_output", {:node_output, demand, nodes, outputs})
+
+  defp message(["node_failed", demand, node, error])
+       when is_id(demand) and is_binary(node) and is_plain_map(error),
+       do: {:node_failed, demand, node, error}
+
+  defp message(["node_failed", demand, [_ | _] = nodes, error]) when is_id(demand) and is_plain_map(error),
+    do: of_nodes(nodes, "node_failed", {:node_failed, demand, nodes, error})
+
   # Of several nodes, each has a map of its own.
   defp message(["demand_complete", demand, [_ | _] = nodes, outputs, meta])
        when is_id(demand) and is_plain_map(outputs) and is_plain_map(meta),
@@ -322,8 +346,8 @@ defmodule Graphport.Wire.Messages do
     do: {:host_more, call, chunks}
 
   defp message([name | _fields])
-       when name in ~w(node_stream node_event demand_complete demand_error credit reply error pong log ready degraded
-                    part host_call host_cancel host_more),
+       when name in ~w(node_stream node_event node_output node_failed demand_complete demand_error credit reply error pong log
+                    ready degraded part host_call host_cancel host_more),
        do: wrong_fields(name)
 
   defp message([name | _fields]) when is_binary(name), do: {:unknown, name}
