@@ -90,7 +90,7 @@ class Run(Preparing):
             self._timer = self._evaluator.loop.call_later(deadline_ms / 1000, self._expire)
         # While no demand but this is open, and none has come since, nobody else can compute what this one needs; but a
         # store may have it.
-        alone = len(self._evaluator.runs) == 1 and self._evaluator.stored is None
+        alone = len(self._evaluator.runs) == 1 and not self._evaluator.watches and self._evaluator.stored is None
         self._alone = self._evaluator.started if alone else -1
         self._prepare_until(perf_counter() + TURN_S)
         self._follow_needs(perf_counter() + TURN_S)

@@ -27,7 +27,7 @@ class Session:
         generation: how often seeds were drawn anew.
         history: what its last runs were made of.
         ready: runs of this session that can go on.
-        runs: open runs by demand; those of watches have numbers below zero.
+        runs: open runs by demand.
         watches: open watches by demand.
         queued: whether the evaluator's ring holds this session.
     """

@@ -131,7 +131,6 @@ class Watch:
         )
         run.watch = self
         evaluator.started += 1
-        evaluator.runs[number] = self._session.runs[number] = run
         run.start(None)
         if run.can_go_on:
             evaluator.make_ready(run)
@@ -216,6 +215,11 @@ class _WatchRun(Run):
     __slots__ = ("watch",)
 
     watch: Watch | None
+
+    def start(self, deadline_ms: int | None) -> None:
+        """See `Run`."""
+        super().start(deadline_ms)
+        self._alone = -1  # others may compute the same meanwhile
 
     def _prepare(self) -> Generator[None, None, None]:
         yield from super()._prepare()

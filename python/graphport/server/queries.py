@@ -62,7 +62,7 @@ def _health(evaluator: Evaluator, args: dict[str, Any]) -> dict[str, Any]:
         raise WireError("query health takes no argument")
     return {
         "sessions": len(evaluator.sessions),
-        "demands": sum(demand >= 0 for demand in evaluator.runs) + len(evaluator.watches),
+        "demands": len(evaluator.runs) + len(evaluator.watches),
         "executions": len(evaluator.flights),
         "threads": evaluator.threads.describe(),
         "stuck": evaluator.stuck.describe(),
