@@ -325,8 +325,8 @@ class Evaluator:
 
     def forget(self, run: Run) -> None:
         """A run is answered."""
-        if run.demand < 0:
-            return  # no demand
+        if self.runs.get(run.demand) is not run:
+            return  # of a node that holds a graph, or of a watch
         del self.runs[run.demand]
         del run.session.runs[run.demand]
 

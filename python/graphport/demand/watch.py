@@ -1,13 +1,12 @@
 """A demand that goes on: evaluated at once, and again after each edit that dirties something it needs.
 
-Each evaluation is a run of its own with a number of its own, below zero, and a sink that passes on what is wanted.
+Each evaluation is a run of its own, with a sink that passes on what is wanted, and is no demand of the evaluator's.
 After an edit the run under way is *outdated*: it tells nothing more and begins nothing, and keeps only those executions
 that the next run may join, until that has joined them. Must not execute anything itself. Called by `evaluator`.
 """
 
 from __future__ import annotations
 
-import itertools
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 
 # Between two evaluations of a watch at least so much time passes: edits that come faster are evaluated together.
 _EVERY_S: Final = 0.02
-
-_numbers = itertools.count(1)
 
 
 class Watch:
@@ -115,12 +112,11 @@ class Watch:
         except GraphportError as error:  # a node that is not there (any more)
             self.failed(None, error)
             return
-        number = -next(_numbers)
         run = self._run = _WatchRun(
             evaluator,
             self._session,
             target,
-            number,
+            self.demand,
             self.node,
             inputs=self._inputs,
             stream=self._stream,
