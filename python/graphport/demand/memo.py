@@ -77,6 +77,10 @@ class Memo:
             self._results.move_to_end(key)
         return outputs
 
+    def has_some_of(self, keys: Iterable[bytes | None]) -> bool:
+        """Whether a result has one of these keys. Asking is not use."""
+        return not self._sizes.keys().isdisjoint(keys)
+
     def peek(self, key: bytes) -> Outputs | None:
         """The result of that key, or None. Asking is not use."""
         return self._results.get(key)

@@ -61,6 +61,14 @@ def _needed(run: Preparing, memo: Memo) -> Generator[None, None, bytearray | Non
     """Backward: what the memo has needs no sources. None if it has nothing, so that all nodes are needed."""
     keys, results, once, sources, get = run.keys, run.results, run.once, run.plan.sources, memo.get
     last = len(results) - 1
+    if once is None and not memo.has_some_of(keys[last:]):
+        # Where the cache has nothing, which is soon asked for many keys at once, everything is needed.
+        for places in slices(last + 1):
+            if memo.has_some_of(keys[places.start : places.stop]):
+                break
+            yield
+        else:
+            return None
     needed = bytearray(last + 1)
     needed[last] = 1
     found = False

@@ -205,25 +205,28 @@ class Run(Preparing):
                 if shared and self._known_by_now(place):
                     began, count = stats.add(count, began), 0
                     continue
-                if plain[place]:
-                    inputs = node.base.copy()
+                if plain[place] and node.direct is not None:
+                    function, output, arguments, index = node.direct
+                    arguments = arguments.copy()
                     for source, port, into, _ in edges[place]:
                         value = results[source][port]  # type: ignore[index]
-                        inputs[into] = value if value.__class__ in FIXED else node.given(value)
-                else:
-                    inputs = self._gather(place, node)
-                if node.execution == INLINE:
+                        arguments[index[into]] = value if value.__class__ in FIXED else node.given(value)
                     self.ran += 1
-                    outputs = node.handler(inputs, context)
+                    outputs = {output: function(*arguments)}
                 else:
-                    outputs = self._begin(place, node, inputs)
-                    if outputs.__class__ is Flight:
-                        return outputs
-                    if outputs is _LATER or outputs is _SETTLED:
-                        began, count, shared = stats.add(count + (outputs is _SETTLED), began), 0, self.shared
-                        continue
-                if outputs.__class__ is not dict or outputs.keys() != node.output_names:
-                    outputs = checked(node, outputs)
+                    inputs = self._plain_inputs(place, node) if plain[place] else self._gather(place, node)
+                    if node.execution == INLINE:
+                        self.ran += 1
+                        outputs = node.handler(inputs, context)
+                    else:
+                        outputs = self._begin(place, node, inputs)
+                        if outputs.__class__ is Flight:
+                            return outputs
+                        if outputs is _LATER or outputs is _SETTLED:
+                            began, count, shared = stats.add(count + (outputs is _SETTLED), began), 0, self.shared
+                            continue
+                    if outputs.__class__ is not dict or outputs.keys() != node.output_names:
+                        outputs = checked(node, outputs)
                 count += 1
                 if node.cacheable and (once is None or not once[place]):
                     kept.append((keys[place], outputs))  # type: ignore[arg-type]
@@ -238,6 +241,14 @@ class Run(Preparing):
         finally:
             stats.add(count, began)
         return None
+
+    def _plain_inputs(self, place: int, node: CompiledNode) -> dict[str, Any]:
+        """The node's inputs where no case is special: `Plan.plain`."""
+        inputs, results = node.base.copy(), self.results
+        for source, port, into, _ in self.edges[place]:
+            value = results[source][port]  # type: ignore[index]
+            inputs[into] = value if value.__class__ in FIXED else node.given(value)
+        return inputs
 
     def _known_by_now(self, place: int) -> bool:
         """Another run may have computed the same since this one looked."""

@@ -16,6 +16,7 @@ from graphport.contracts.node import ERROR_PORT, NodeSpec, NodeType
 from graphport.core.version import VERSION
 from graphport.graph.definitions import definitions_of
 from graphport.graph.digest import XXH3
+from graphport.graph.handlers import positional
 from graphport.graph.model import static_input
 from graphport.graph.owned import owning_handler
 from graphport.graph.plan import made, planning
@@ -50,6 +51,8 @@ class CompiledNode:
 
     Attributes:
         index: position in `CompiledGraph.nodes`.
+        direct: for inline nodes whose function may be called with its inputs in order: the function, its output's name,
+            `base` as a list, and the place of each port in it.
         base: value of every input port before edges and demand inputs: data, else setting, else default.
         edges: in-edges in the order of the graph's edge list, with graph-wide source positions.
         required: names of required ports that neither `base` nor an edge fills; demands must.
@@ -73,6 +76,7 @@ class CompiledNode:
         "cacheable",
         "content_digest",
         "departs",
+        "direct",
         "edges",
         "execution",
         "gate",
@@ -118,6 +122,7 @@ class CompiledNode:
         self.stored = self.cacheable and (self.execution != INLINE if wanted is None else wanted)
         self.output_names = dict.fromkeys(port.name for port in spec.outputs).keys()
         self.base: dict[str, Any] = {}
+        self.direct: tuple[Callable[..., Any], str, list[Any], dict[str, int]] | None = None
         self.edges: tuple[Edge, ...] = ()
         self.required: tuple[str, ...] = ()
         self.needs_seed = False
@@ -354,6 +359,8 @@ def fill(
         if port.required and not given and value is None:
             required.append(name)
     node.required = tuple(required)
+    if node.execution == INLINE and (call := positional(node.handler, tuple(node.base))) is not None:
+        node.direct = (*call, list(node.base.values()), {name: place for place, name in enumerate(node.base)})
     node.needs_seed = node.type.spec.effect == "seeded" and not seed_given
     attached = [edge[1:3] for edge in node.edges]
     values = digests.hasher.digest([digested, attached])

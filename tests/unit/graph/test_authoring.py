@@ -109,6 +109,7 @@ def test_what_is_given_replaces_what_is_derived() -> None:
         "execution": "inline",
         "gate": True,
         "content_digest": True,
+        "services": (),
         "timeout_ms": 7,
     }
     assert made.trusted

@@ -181,6 +181,9 @@ class _Look:
         outputs = self._memo.peek(key)
         return _STORED if outputs is None and key in self.stored else outputs
 
+    def has_some_of(self, keys: Iterable[bytes | None]) -> bool:
+        return self._memo.has_some_of(keys) or not self.stored.isdisjoint(keys)
+
     def digest_of(self, key: bytes, port: str, outputs: Outputs) -> bytes | None:
         return self._memo.digest_of(key, port, outputs)
 
