@@ -293,7 +293,7 @@ class Driven:
         assert answer.meta["skipped"] == reference.skipped
         assert answer.meta["ran"] <= len(self._may_run(asked))
         self._check_streams(asked, answer)
-        if not self.forgets:
+        if not self.forgets and asked.cold is None:  # else what it ran before may be gone from the cache
             reference.remember()
 
     def _check_streams(self, asked: Asked, answer: Answer) -> None:
