@@ -53,7 +53,10 @@ defmodule Graphport do
   | `"progress"` | a node under way, as it tells | `"fraction"`: 0.0 to 1.0, or nil; `"text"` |
   | `"completed"` | a node | `"us"`: microseconds since `"started"` |
   | `"cached"`, `"skipped"` | a node that is not executed | |
-  | `"failed"` | the node that ends the demand | `"code"`: that of the error, as text |
+  | `"failed"` | a node that ends the demand, or whose error goes over its error edge | `"code"`: that of the error, as text |
+  | `"provenance"` | the demand, if `provenance:` asked for it; `node` is `""` | `"nodes"`, `"caller"`: `PROTOCOL.md` has them |
+
+  A node in a graph that a node holds is named by its path, such as `"outer/inner"` or, in a `map`, `"outer/3/inner"`.
 
   ## Topics
 

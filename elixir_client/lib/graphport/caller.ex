@@ -319,7 +319,8 @@ defmodule Graphport.Caller do
            options,
          _
        )
-       when inputs == %{} and not is_map_key(options, :window) and not is_map_key(options, :watch),
+       when inputs == %{} and not is_map_key(options, :window) and not is_map_key(options, :watch) and
+              (not is_map_key(options, :provenance) or :erlang.map_get(:provenance, options) == false),
        do: @streamed
 
   defp wire_options(options, deadline) do
@@ -330,6 +331,7 @@ defmodule Graphport.Caller do
     |> put_unless(false, "stream", wire_stream(options))
     |> put_unless(false, "events", events(options))
     |> put_unless(nil, "window", window(options))
+    |> put_unless(false, "provenance", Map.get(options, :provenance, false))
     |> put_unless(false, "trace", options.trace)
     |> put_unless(false, "watch", is_map_key(options, :watch))
   end

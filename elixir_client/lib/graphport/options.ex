@@ -108,6 +108,9 @@ defmodule Graphport.Options do
       @unlimited,
       @stream,
       {:events, :boolean, false, "Send `{:node_event, node, event}` too."},
+      {:provenance, :provenance, false,
+       "Send `{:node_event, \"\", event}` before the last message, where `event` is `\"provenance\"` with `\"nodes\"`: of " <>
+         "each node behind the outputs its type, version, code, key and who gave its inputs. A map comes back as `\"caller\"`."},
       @fresh,
       @trace,
       {:to, :to, :caller,
@@ -287,6 +290,7 @@ defmodule Graphport.Options do
   defp valid?(:milliseconds, value), do: is_integer(value) and value in 1..@longest_ms
   defp valid?(:timeout, value), do: value == :infinity or (is_integer(value) and value in 0..@longest_ms)
   defp valid?(:boolean, value), do: is_boolean(value)
+  defp valid?(:provenance, value), do: is_boolean(value) or is_map(value)
   defp valid?(:inputs, value), do: is_map(value) and Enum.all?(value, fn {_node, ports} -> is_map(ports) end)
   defp valid?(:stream, value), do: is_boolean(value) or value == :all or valid?(:strings, value)
   defp valid?(:owner, value), do: is_pid(value) or value in [:caller, :none]
@@ -318,6 +322,7 @@ defmodule Graphport.Options do
   defp expected(:milliseconds), do: "milliseconds as an integer from 1 to #{@longest_ms}"
   defp expected(:timeout), do: "milliseconds as an integer from 0 to #{@longest_ms}, or :infinity"
   defp expected(:boolean), do: "a boolean"
+  defp expected(:provenance), do: "true, false or a map"
   defp expected(:inputs), do: "a map of node ids to maps of ports"
   defp expected(:stream), do: "true, false, :all or a list of node ids"
   defp expected(:owner), do: "a pid, :caller or :none"

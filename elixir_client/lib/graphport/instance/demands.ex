@@ -163,6 +163,11 @@ defmodule Graphport.Instance.Demands do
   def complete(row, _outputs, _status) when elem(row, 4) == nil,
     do: fail(row, wrong_kind("a request", "a demand_complete"))
 
+  def complete(row, outputs, {status, provenance}) do
+    deliver(row, {:node_event, "", Map.put(provenance, "event", "provenance")})
+    complete(row, outputs, status)
+  end
+
   def complete(row, outputs, status) do
     node = target(elem(row, 4))
     deliver(row, {:demand_complete, node, outputs})

@@ -159,7 +159,10 @@ defmodule Graphport.Wire.Frequent do
     do: batch(rest, left, [{:demand_complete, id, node, outputs, status} | out], d, c)
 
   @doc "What an answer's `meta` says of how it came about."
-  @spec status(map) :: :completed | :cached | :skipped
+  @spec status(map) :: :completed | :cached | :skipped | {:completed | :cached | :skipped, map}
+  def status(%{"provenance" => told} = meta) when is_map(told),
+    do: {meta |> Map.delete("provenance") |> status(), told}
+
   def status(%{"skipped" => true}), do: :skipped
   def status(%{"cached" => true}), do: :cached
   def status(_meta), do: :completed

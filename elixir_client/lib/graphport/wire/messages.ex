@@ -13,7 +13,7 @@ defmodule Graphport.Wire.Messages do
   @type target :: String.t() | [String.t()]
 
   @typedoc "Whether what was demanded was executed for it, by the answer's `meta`."
-  @type status :: :completed | :cached | :skipped
+  @type status :: :completed | :cached | :skipped | {:completed | :cached | :skipped, provenance :: map}
 
   @type incoming ::
           {:demand_complete, id, target, map, status}
