@@ -15,7 +15,7 @@ defmodule Graphport.ReadmeTest do
 
   test "the README has the blocks that are run here" do
     assert length(blocks("elixir")) == 7
-    assert length(blocks("python")) == 2
+    assert length(blocks("python")) == 3
   end
 
   # The block starts an instance with no options, so Python must be found as the README says it is.
@@ -110,9 +110,9 @@ defmodule Graphport.ReadmeTest do
 
   @tag :tmp_dir
   test "nodes of one's own work as shown", %{tmp_dir: folder, name: name} do
-    [source, _builder] = blocks("python")
+    [source, services, _builder] = blocks("python")
     [_first, child, stream | _more] = blocks("elixir")
-    File.write!(Path.join(folder, "my_app_nodes.py"), source)
+    File.write!(Path.join(folder, "my_app_nodes.py"), source <> services)
     {{Graphport, options}, _bindings} = Code.eval_string(child)
     assert options[:nodes] == ["my_app_nodes"]
     assert options[:python_path] == ["priv/python"]
@@ -124,7 +124,8 @@ defmodule Graphport.ReadmeTest do
       "nodes" => [
         %{"id" => "text", "type" => "text-input", "data" => %{"text" => "one two"}},
         %{"id" => "spell", "type" => "spell"},
-        %{"id" => "count", "type" => "word-count"}
+        %{"id" => "count", "type" => "word-count"},
+        %{"id" => "number", "type" => "number-of", "data" => %{"word" => "two"}}
       ],
       "edges" => [
         %{"source" => "text", "source_handle" => "text", "target" => "spell", "target_handle" => "text"},
@@ -138,6 +139,7 @@ defmodule Graphport.ReadmeTest do
     chunks = for {:node_stream, "spell", chunk} <- mailbox(), do: chunk
     assert Enum.join(chunks) == "one two"
 
+    assert {:ok, %{"value" => 2}} = Graphport.demand(session, "number")
     assert {letters, _bindings} = Code.eval_string(stream, session: session)
     assert letters |> Enum.join() |> String.starts_with?("one")
   end

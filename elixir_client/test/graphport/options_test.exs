@@ -11,6 +11,7 @@ defmodule Graphport.OptionsTest do
                stream: true,
                events: false,
                fresh: false,
+               provenance: false,
                trace: false,
                to: :caller,
                tag: nil
