@@ -214,17 +214,12 @@ class Run(Preparing):
                     self.ran += 1
                     outputs = {output: function(*arguments)}
                 else:
-                    inputs = self._plain_inputs(place, node) if plain[place] else self._gather(place, node)
-                    if node.execution == INLINE:
-                        self.ran += 1
-                        outputs = node.handler(inputs, context)
-                    else:
-                        outputs = self._begin(place, node, inputs)
-                        if outputs.__class__ is Flight:
-                            return outputs
-                        if outputs is _LATER or outputs is _SETTLED:
-                            began, count, shared = stats.add(count + (outputs is _SETTLED), began), 0, self.shared
-                            continue
+                    outputs = self._call(place, node)
+                    if outputs.__class__ is Flight:
+                        return outputs
+                    if outputs is _LATER or outputs is _SETTLED:
+                        began, count, shared = stats.add(count + (outputs is _SETTLED), began), 0, self.shared
+                        continue
                     if outputs.__class__ is not dict or outputs.keys() != node.output_names:
                         outputs = checked(node, outputs)
                 count += 1
@@ -242,13 +237,23 @@ class Run(Preparing):
             stats.add(count, began)
         return None
 
-    def _plain_inputs(self, place: int, node: CompiledNode) -> dict[str, Any]:
-        """The node's inputs where no case is special: `Plan.plain`."""
-        inputs, results = node.base.copy(), self.results
-        for source, port, into, _ in self.edges[place]:
-            value = results[source][port]  # type: ignore[index]
-            inputs[into] = value if value.__class__ in FIXED else node.given(value)
-        return inputs
+    def _call(self, place: int, node: CompiledNode) -> Any:
+        """Execute a node whose function wants its inputs by name.
+
+        Returns:
+            What it returned, or what `_begin` does.
+        """
+        if self._plain[place]:
+            inputs, results = node.base.copy(), self.results
+            for source, port, into, _ in self.edges[place]:
+                value = results[source][port]  # type: ignore[index]
+                inputs[into] = value if value.__class__ in FIXED else node.given(value)
+        else:
+            inputs = self._gather(place, node)
+        if node.execution != INLINE:
+            return self._begin(place, node, inputs)
+        self.ran += 1
+        return node.handler(inputs, self._context)
 
     def _known_by_now(self, place: int) -> bool:
         """Another run may have computed the same since this one looked."""
