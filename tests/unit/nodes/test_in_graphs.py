@@ -98,3 +98,20 @@ async def test_what_has_an_empty_value_gives_it(kind: str, value: Any) -> None:
         made.open(graph({"it": kind}))
 
         assert list((await made.outputs("it")).values()) == [value]
+
+
+async def test_a_linked_value_comes_from_the_demand_before_an_edge_before_the_data() -> None:
+    source = make_type("source", lambda inputs, _: {"value": "edge"})
+    nodes: dict[str, Any] = {
+        "s": "source",
+        "by-edge": ("linked-input", {"linked_value": "data"}),
+        "by-data": ("linked-input", {"linked_value": 7}),
+    }
+
+    async with bench(source) as made:
+        made.open(graph({**nodes, "empty": "linked-input"}, "s.value -> by-edge.linked_value"))
+
+        assert await made.outputs("by-edge") == {"value": "edge"}
+        assert await made.outputs("by-edge", inputs={"by-edge": {"linked_value": "demand"}}) == {"value": "demand"}
+        assert await made.outputs("by-data") == {"value": 7}
+        assert await made.outputs("empty") == {"value": ""}
