@@ -345,6 +345,14 @@ defmodule Graphport do
       else: Caller.demand(session, node, options)
   end
 
+  @doc """
+  Demands the whole graph: the outputs of all its sinks, as a map of node ids. It is `demand/3` of `"*"`.
+
+      {:ok, %{"answer" => %{"text" => text}, "count" => %{"value" => 3}}} = Graphport.execute(session)
+  """
+  @spec execute(Session.t(), keyword) :: {:ok, outputs} | {:error, Error.t()}
+  def execute(session, options \\ []), do: demand(session, "*", options)
+
   @doc "Like `demand/3`, but returns the outputs or raises the `Graphport.Error`."
   @spec demand!(Session.t(), Demand.target(), keyword) :: outputs
   def demand!(session, node, options \\ []), do: session |> demand(node, options) |> unwrap!()

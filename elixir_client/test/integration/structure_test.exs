@@ -96,6 +96,6 @@ defmodule Graphport.Integration.StructureTest do
     nodes = for id <- ~w(a b), do: node(id, "text-input", %{text: id})
     session = Graphport.open!(name, %{nodes: nodes, edges: []})
 
-    assert {:ok, %{"a" => %{"text" => "a"}, "b" => %{"text" => "b"}}} = Graphport.demand(session, "*")
+    assert {:ok, %{"a" => %{"text" => "a"}, "b" => %{"text" => "b"}}} = Graphport.execute(session)
   end
 end

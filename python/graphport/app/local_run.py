@@ -164,7 +164,7 @@ async def _run(
     composition: Composition, graph: LocalGraph, asked: LocalDemand, show: Show, watch: Watch | None
 ) -> Ending:
     loop = asyncio.get_running_loop()
-    sink = _CallbackSink(loop.create_future(), show, watch)
+    sink = _CallbackSink(loop.create_future(), show, watch, frozenset(graph.node_ids()))
     evaluator = composition.start(sink, {"cache": asked.cache})
     # Seeds are drawn from the session's number: the same for every run, so that a run can be repeated.
     session = 1 + secrets.randbits(31) if asked.fresh else 1
@@ -228,12 +228,15 @@ def _interrupts(cancel: Callable[[], object]) -> Iterator[None]:
 class _CallbackSink(PlainAnswers):
     """Gives chunks to a callback and the last message to a future, and adds up the events."""
 
-    def __init__(self, ending: asyncio.Future[Ending], show: Show, watch: Watch | None) -> None:
+    def __init__(
+        self, ending: asyncio.Future[Ending], show: Show, watch: Watch | None, counted: frozenset[str]
+    ) -> None:
         self.ending = ending
         self.broken: OSError | None = None
         self.cancel: Callable[[], None] = lambda: None
         self._show = show
         self._watch = watch
+        self._counted = counted
         self._settled = self._total = 0
         self._running: dict[str, str] = {}
 
@@ -249,6 +252,8 @@ class _CallbackSink(PlainAnswers):
             self._watch(node, event)
         if kind == "planned":
             self._total = event["nodes"]
+        elif node not in self._counted:
+            return  # of a graph within a node: `planned` does not count it
         elif kind == "started":
             self._running[node] = ""
         elif kind == "progress":

@@ -180,3 +180,21 @@ def test_voices_are_the_nearest_streams() -> None:
     assert graph.voices("j") == {("one", "text"), ("two", "text")}
     assert graph.voices("one") == {("one", "text")}
     assert graph.voices("far") == {("far", "text")}
+
+
+def test_progress_counts_the_nodes_of_the_graph_and_not_those_within_them() -> None:
+    inside = {
+        "nodes": [
+            {"id": "t", "type": "text-input", "data": {"text": "x"}},
+            {"id": "y", "type": "graph-output"},
+        ],
+        "edges": [{"source": "t", "source_handle": "text", "target": "y", "target_handle": "value"}],
+    }
+    raw = {"nodes": [{"id": "c", "type": "graph", "data": {"graph": inside}}], "edges": []}
+    composition = Composition([])
+    told: list[Any] = []
+
+    ending = run_demand(composition, LocalGraph(raw, composition.catalogue), LocalDemand(node="c"), told.append)
+
+    assert ending.outputs == {"y": "x"}
+    assert all(each.settled <= each.total == 1 for each in told if isinstance(each, Progress) and each.total)
