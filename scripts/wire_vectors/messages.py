@@ -278,8 +278,12 @@ def to_beam_refused(table: Any, bytes_type: type) -> None:
 
 
 def host_nodes(table: Any) -> None:
-    """Messages about nodes that the BEAM runs."""
+    """Messages about nodes that the BEAM runs, and answers of people."""
     rows: list[tuple[str, Any]] = [
+        ("decide", ["decide", 1, 2, "n", {"yes": True}]),
+        ("decide of nil", ["decide", 1, 2, "n", None]),
+        ("open with answers", ["open", 1, 2, {}, {"answers": {"n": "yes"}}]),
+        ("demand_async that waits", ["demand_async", 1, 2, "n", {"wait": True}]),
         ("host_reply", ["host_reply", 2**62, True, {"text": "x"}]),
         ("host_reply of an error", ["host_reply", 2**62, False, ERROR]),
         ("host_reply that is no map", ["host_reply", 2**62, True, [1]]),
@@ -291,18 +295,6 @@ def host_nodes(table: Any) -> None:
     ]
     for name, message in rows:
         table.frame("to_engine", f"to engine: {name}", message, names=message[0])
-    rows = [
-        ("host_reply without a value", ["host_reply", 2**62, True]),
-        ("host_reply that is neither", ["host_reply", 2**62, 1, {}]),
-        ("host_reply of a text", ["host_reply", "1", True, {}]),
-        ("host_stream to an integer", ["host_stream", 2**62, 1, "tok"]),
-        ("host_stream without a chunk", ["host_stream", 2**62, "text"]),
-        ("host_progress of text", ["host_progress", 2**62, "half", ""]),
-        ("host_progress of true", ["host_progress", 2**62, True, ""]),
-        ("host_progress without a text", ["host_progress", 2**62, 0.5, None]),
-    ]
-    for name, message in rows:
-        table.frame("to_engine", f"to engine, refused: {name}", message, "bad_message")
     rows = [
         ("host_call", ["host_call", 2**62, 1, "n", "upcase", {"text": "x"}]),
         ("host_call without inputs", ["host_call", TOP, 0, "", "upcase", {}]),
@@ -323,6 +315,28 @@ def host_nodes(table: Any) -> None:
     ]
     for name, message in rows:
         table.frame("to_beam", f"to BEAM, refused: {name}", message, "bad_message")
+    host_nodes_refused(table)
+
+
+def host_nodes_refused(table: Any) -> None:
+    """What an engine must not take of them."""
+    rows: list[tuple[str, Any]] = [
+        ("decide without an answer", ["decide", 1, 2, "n"]),
+        ("decide of no node", ["decide", 1, 2, None, 1]),
+        ("open with a list of answers", ["open", 1, 2, {}, {"answers": []}]),
+        ("open with an answer to an integer", ["open", 1, 2, {}, {"answers": {1: "yes"}}]),
+        ("demand_async with wait of text", ["demand_async", 1, 2, "n", {"wait": "yes"}]),
+        ("host_reply without a value", ["host_reply", 2**62, True]),
+        ("host_reply that is neither", ["host_reply", 2**62, 1, {}]),
+        ("host_reply of a text", ["host_reply", "1", True, {}]),
+        ("host_stream to an integer", ["host_stream", 2**62, 1, "tok"]),
+        ("host_stream without a chunk", ["host_stream", 2**62, "text"]),
+        ("host_progress of text", ["host_progress", 2**62, "half", ""]),
+        ("host_progress of true", ["host_progress", 2**62, True, ""]),
+        ("host_progress without a text", ["host_progress", 2**62, 0.5, None]),
+    ]
+    for name, message in rows:
+        table.frame("to_engine", f"to engine, refused: {name}", message, "bad_message")
 
 
 def batches(table: Any) -> None:

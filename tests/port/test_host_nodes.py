@@ -215,7 +215,7 @@ def test_a_limit_and_a_deadline_end_the_call(engine: PortClient) -> None:
     assert engine.answer(1)[3]["code"] == "deadline_exceeded"
     assert was_cancelled(engine, call)
 
-    call = called(engine, 2, deadline_ms=1)
+    call = called(engine, 2, deadline_ms=1_000)
     assert engine.answer(2)[3]["code"] == "deadline_exceeded"
     assert was_cancelled(engine, call)
 
@@ -264,3 +264,26 @@ def test_a_wrong_declaration_ends_the_start() -> None:
         client.send(["hello", {"protocol": 1, "client": "tests", "options": {"host_nodes": [{"type": ""}]}}])
         assert client.next("error")[2]["code"] == "invalid_nodes"
         assert client.wait() == 66
+
+
+def test_a_person_answers_a_node_that_waits(engine: PortClient) -> None:
+    engine.open(one("human-input", prompt="Sure?"))
+    failed = engine.demand(1, "n")
+    assert (failed[3]["code"], failed[3]["details"]) == ("waiting_for_input", {"prompt": "Sure?"})
+    engine.send(["demand_async", 2, 1, "n", {"wait": True, "events": True}])
+    assert engine.until(lambda told: told[0] == "node_event" and told[3]["event"] == "waiting")[3]["prompt"] == "Sure?"
+
+    engine.send(["decide", 7, 1, "n", "yes"])
+
+    assert engine.answer(2)[3]["value"] == "yes"
+    assert ["reply", 7, {"resumed": 1}] in engine.messages
+    for session, node, answer, code in (
+        (9, "n", 1, "unknown_session"),
+        (1, "m", 1, "unknown_node"),
+        (1, "n", None, "invalid_input"),
+    ):
+        engine.send(["decide", 8, session, node, answer])
+        assert engine.next("error")[2]["code"] == code
+    engine.send(["open", 9, 2, one("human-input"), {"answers": {"n": "kept", "gone": 1}}])
+    engine.next("reply")
+    assert engine.demand(3, "n", session=2)[3]["value"] == "kept"

@@ -65,7 +65,8 @@ defmodule Graphport.Error do
     :unknown_instance,
     :unknown_node,
     :unknown_session,
-    :unknown_type
+    :unknown_type,
+    :waiting_for_input
   ]
 
   defexception [:code, :message, :node_id, :exception, :traceback, :retry_after_ms, details: %{}]

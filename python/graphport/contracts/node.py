@@ -140,6 +140,7 @@ class NodeType:
         holds_graph: the node's data `graph` is a graph, or the name of one in `graphs`; it is `inner` of `shape`.
         declares: the node declares a port of the graph it is in: the first input of its shape, renamed.
         inner: of a type that `shape` gave: the graph that its nodes hold.
+        answer_port: the input that a later answer is given to. Its inline handler may raise `InputAwaited`.
     """
 
     spec: NodeSpec
@@ -152,6 +153,7 @@ class NodeType:
     holds_graph: bool = False
     declares: Literal["input", "output"] | None = None
     inner: InnerGraph | None = None
+    answer_port: str | None = None
 
     def __call__(self, inputs: Mapping[str, Any], context: Any = None) -> Any:
         """Call the handler directly, as tests do."""

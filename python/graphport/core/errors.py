@@ -5,6 +5,7 @@
     ├── LookupFailed     unknown_session, unknown_node, unknown_type, duplicate_id, invalid_nodes
     ├── GraphInvalid     invalid_graph          (carries every fault found)
     ├── NodeError        node_failed, host_node_failed, undeclared_output, missing_output, missing_input, invalid_input
+    │   └── InputAwaited waiting_for_input
     ├── DemandStopped    deadline_exceeded, cancelled, shutting_down
     ├── InferenceError   backend_crashed, backend_unavailable, backend_failed, backend_timeout, backend_unsupported,
     │                    model_not_found, invalid_model, context_exceeded
@@ -65,6 +66,7 @@ CODES: Final[dict[str, str]] = {
     "unknown_node": "The session's graph has no node of that id.",
     "unknown_session": "No session of that id is open.",
     "unknown_type": "No node type of that name is installed.",
+    "waiting_for_input": "A node waits for a person's answer, and the demand does not.",
 }
 
 
@@ -139,6 +141,18 @@ class NodeError(GraphportError):
     """A node raised, or its inputs or outputs break its declaration."""
 
     default_code = "node_failed"
+
+
+class InputAwaited(NodeError):
+    """A node has no answer of a person yet. `details["prompt"]` is what the person is asked."""
+
+    default_code = "waiting_for_input"
+
+    def __init__(self, prompt: str) -> None:
+        super().__init__(
+            f"the node waits for an answer to {prompt[:200]!r}: give it one, or demand with `wait`",
+            details={"prompt": prompt},
+        )
 
 
 class DemandStopped(GraphportError):

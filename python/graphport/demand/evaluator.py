@@ -15,6 +15,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from graphport.core.errors import DemandStopped, GraphportError, LookupFailed
+from graphport.demand import answers
 from graphport.demand.asked import check_given, target_of
 from graphport.demand.flight import Flight
 from graphport.demand.keeping import Keeping
@@ -176,6 +177,14 @@ class Evaluator:
             for watch in list(session.watches.values()):
                 watch.edited(dirty, edited.removed)
 
+    def answer(self, session_id: int, node: str, value: Any) -> int:
+        """Give a node of a session the answer of a person. See `answers.answer`, also for what it raises.
+
+        Raises:
+            LookupFailed: `unknown_session`.
+        """
+        return answers.answer(self.session(session_id), node, value)
+
     def session(self, session_id: int) -> Session:
         """An open session.
 
@@ -202,6 +211,7 @@ class Evaluator:
         trace: bool = False,
         provenance: bool | dict[str, Any] = False,
         watch: bool = False,
+        wait: bool = False,
     ) -> None:
         """Start a demand, whose number no open demand has. Everything about it, refusals too, is told to the sink.
 
@@ -219,6 +229,7 @@ class Evaluator:
             trace: keep a trace of the run.
             provenance: tell where the outputs come from; a map is told with it.
             watch: go on after the outputs, and evaluate again after each edit that dirties something the demand needs.
+            wait: stay open while a person's answer is awaited, instead of failing as `waiting_for_input`.
         """
         received = perf_counter()
         try:
@@ -263,6 +274,7 @@ class Evaluator:
         )
         if sink is not None:
             sink.is_for(run)
+        run.waits = wait
         self.started += 1
         self.runs[demand] = session.runs[demand] = run
         run.start(deadline_ms)

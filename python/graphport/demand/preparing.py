@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphport.demand import identities
 from graphport.demand import keys as node_keys
+from graphport.demand.answers import with_answers
 from graphport.demand.context import LoopContext
 from graphport.demand.needs import Needs, scan
 from graphport.demand.telling import Telling
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
     from graphport.contracts.sink import DemandSink
+    from graphport.core.errors import InputAwaited
     from graphport.demand.evaluator import Evaluator
     from graphport.demand.session import Session
-    from graphport.graph.compile import CompiledGraph
+    from graphport.graph.compile import CompiledGraph, CompiledNode
     from graphport.graph.plan import Edge
 
 
@@ -40,6 +42,8 @@ class Preparing(Telling):
         identities: place to the digest of what its result depends on beside its inputs, where a type says so.
         ready: nodes that can go.
         prepared: when all that was done, by `perf_counter`; 0.0 before.
+        waits: for answers of people; else a node without one fails it.
+        parked: nodes that wait for one, id to place.
         paused: the preparation waits for something, and `Run.go_on` will be called.
     """
 
@@ -59,14 +63,17 @@ class Preparing(Telling):
         "identities",
         "inputs",
         "once",
+        "parked",
         "paused",
         "prepared",
         "ready",
         "seeds",
         "session",
+        "waits",
     )
 
     edges: list[tuple[Edge, ...]]
+    _plain: bytearray
     once: bytearray | None
 
     def __init__(
@@ -93,6 +100,8 @@ class Preparing(Telling):
         self._pending: list[int] = []
         self._preparing: Generator[None, None, None] | None = self._prepare()
         self.inputs: dict[int, dict[str, Any]] = {}
+        self.waits = False
+        self.parked: dict[str, int] | None = None
         self.paused = False
         self.prepared = 0.0
         self.asked: set[bytes] = set()
@@ -111,6 +120,26 @@ class Preparing(Telling):
             self.go_on()
 
         identities.learn(self, place, learnt)
+
+    def parks(self, node: CompiledNode, awaited: InputAwaited) -> bool:
+        """Tell of a node that waits for an answer; returns whether the demand waits with it."""
+        self.tell(node.id, {"event": "waiting", "prompt": (awaited.details or {}).get("prompt")})
+        if self.waits:
+            self.parked = {**(self.parked or {}), node.id: self.plan.position[node.id]}
+        return self.waits
+
+    def answered(self, node_id: str, ports: dict[str, Any]) -> None:
+        """The answer that a parked node waits for has come."""
+        place = (self.parked or {}).pop(node_id, None)
+        if place is None or self._needs is None or self.closed:
+            return
+        self.edges, self._plain = self.edges.copy(), bytearray(self._plain)
+        self.inputs[place] = {**self.inputs.get(place, {}), **ports}
+        self.edges[place] = tuple(edge for edge in self.edges[place] if edge[2] not in ports)
+        self._plain[place] = 0
+        self.keys[place] = None
+        self._needs.identified(place)
+        self.go_on()
 
     def go_on(self) -> None:
         """What the preparation paused for is there."""
@@ -158,6 +187,8 @@ class Preparing(Telling):
         """Put the demand's inputs in their places, and take out the edges that they replace."""
         plan = self.plan
         self.edges, self._plain = plan.edges, plan.plain
+        if self.session.answers and self.demand >= 0:
+            self._given = with_answers(self._given, self.session.answers, plan)
         if self._given:
             position = plan.position
             self.inputs = {position[name]: ports for name, ports in self._given.items() if ports and name in position}

@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from graphport.contracts.node import ERROR_PORT
-from graphport.core.errors import DemandStopped, GraphportError, InternalError, NodeError
+from graphport.core.errors import DemandStopped, GraphportError, InputAwaited, InternalError, NodeError
 from graphport.demand.context import LoopContext
 from graphport.demand.error_edges import as_value, goes_over_edge
 from graphport.demand.flight import Flight, Suspended
@@ -54,7 +54,19 @@ class Run(Preparing):
         received: when, by `perf_counter`.
     """
 
-    __slots__ = ("_alone", "_deadline_ms", "_noted", "_timer", "flights", "node", "queued", "ran", "received")
+    __slots__ = (
+        "_alone",
+        "_deadline_ms",
+        "_noted",
+        "_timer",
+        "flights",
+        "node",
+        "parked",
+        "queued",
+        "ran",
+        "received",
+        "waits",
+    )
 
     def __init__(
         self,
@@ -151,6 +163,9 @@ class Run(Preparing):
                 self.fail(InternalError(f"the demand could not be prepared: {type(raised).__name__}"))
             else:
                 node = self._context.node
+                if raised.__class__ is InputAwaited and self.parks(node, raised):
+                    self.ran -= 1
+                    return None
                 node.stats.failures += 1
                 self.failed(self.plan.position[node.id], failure(node, raised))
         finally:

@@ -6,7 +6,7 @@ Called by `evaluator`, which owns all sessions.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graphport.demand.questions.history import History
 from graphport.graph.digest import xxh3
@@ -26,19 +26,32 @@ class Session:
         graph: the graph at its present revision.
         generation: how often seeds were drawn anew.
         history: what its last runs were made of.
+        answers: what people have answered: node id to port to value.
         ready: runs of this session that can go on.
         runs: open runs by demand.
         watches: open watches by demand.
         queued: whether the evaluator's ring holds this session.
     """
 
-    __slots__ = ("_generations", "generation", "graph", "history", "id", "queued", "ready", "runs", "watches")
+    __slots__ = (
+        "_generations",
+        "answers",
+        "generation",
+        "graph",
+        "history",
+        "id",
+        "queued",
+        "ready",
+        "runs",
+        "watches",
+    )
 
     def __init__(self, session_id: int, graph: CompiledGraph) -> None:
         self.id = session_id
         self.graph = graph
         self.generation = 0
         self.history = History()
+        self.answers: dict[str, dict[str, Any]] = {}
         self._generations: dict[str, int] = {}
         self.ready: deque[Run] = deque()
         self.runs: dict[int, Run] = {}

@@ -28,6 +28,7 @@ _NAMES: Final = (
     "graph",
     "graph-input",
     "graph-output",
+    "human-input",
     "image-input",
     "image-output",
     "json-filter",

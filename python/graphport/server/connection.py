@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphport.core.errors import DemandStopped, GraphportError, InternalError, LookupFailed, WireError
 from graphport.core.version import VERSION
+from graphport.demand import answers
 from graphport.server import queries
 from graphport.server.answering import Answering
 from graphport.server.faults import fault
@@ -51,6 +52,7 @@ _LONG: Final = (
     messages.Open,
     messages.Update,
     messages.Query,
+    messages.Decide,
     messages.HostReply,
     messages.HostStream,
     messages.Malformed,
@@ -96,6 +98,7 @@ class Connection:
             messages.Cancel: self._cancel,
             messages.Grant: self._grant,
             messages.Hold: self._hold,
+            messages.Decide: self._decide,
             messages.HostReply: self._host_reply,
             messages.HostStream: self._host_calls.streamed,
             messages.HostProgress: self._host_calls.progressed,
@@ -213,7 +216,7 @@ class Connection:
             if self._evaluator is not None:
                 self._evaluator.abandon(message.demand)
             self._outbox.fail(message.demand, message.node, InternalError(_FAILED))
-        elif isinstance(message, messages.Open | messages.Update | messages.Close | messages.Query):
+        elif isinstance(message, messages.Open | messages.Update | messages.Close | messages.Query | messages.Decide):
             self._outbox.send(messages.error(message.req, error))
 
     # Messages. `_evaluator` is set by the time any of these is called.
@@ -249,6 +252,7 @@ class Connection:
             message.trace,
             message.provenance,
             message.watch,
+            message.wait,
         )
 
     def _cancel(self, message: messages.Cancel) -> None:
@@ -272,6 +276,14 @@ class Connection:
             self._outbox.reopen(message.demand)
         elif message.demand in self._evaluator.runs or message.demand in self._evaluator.watches:  # type: ignore[union-attr]
             self._outbox.shut(message.demand)
+
+    def _decide(self, message: messages.Decide) -> None:
+        try:
+            resumed = self._evaluator.answer(message.session, message.node, message.answer)  # type: ignore[union-attr]
+        except GraphportError as error:
+            self._outbox.send(messages.error(message.req, fault(error)))
+            return
+        self._outbox.send(messages.reply(message.req, {"resumed": resumed}))
 
     def _host_reply(self, message: messages.HostReply) -> None:
         self._transfers.forget(message.call)  # a chunk that its node could not send to the end
@@ -346,7 +358,8 @@ class Connection:
         if isinstance(loaded, GraphportError):
             self._outbox.send(messages.error(message.req, fault(loaded)))
             return
-        self._evaluator.add(message.session, loaded)  # type: ignore[union-attr]
+        session = self._evaluator.add(message.session, loaded)  # type: ignore[union-attr]
+        answers.restore(session, message.options.get("answers", {}))
         facts = {"revision": loaded.revision, "nodes": len(loaded.nodes), "sinks": loaded.sinks[:NAMED_MOST]}
         self._outbox.send_about(message.req, messages.reply(message.req, facts))
 

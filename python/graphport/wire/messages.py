@@ -65,6 +65,7 @@ class DemandAsync:
         trace: keep a trace of the run.
         provenance: tell where the outputs come from; a map is told with it.
         watch: go on after the outputs, and evaluate again after edits.
+        wait: stay open while a person's answer is awaited.
     """
 
     demand: int
@@ -79,6 +80,7 @@ class DemandAsync:
     trace: bool = False
     provenance: bool | dict[str, Any] = False
     watch: bool = False
+    wait: bool = False
 
 
 @dataclass(slots=True)
@@ -102,6 +104,16 @@ class Hold:
 
     demand: int
     shut: bool
+
+
+@dataclass(slots=True)
+class Decide:
+    """A person has answered a node."""
+
+    req: int
+    session: int
+    node: str
+    answer: Any
 
 
 @dataclass(slots=True)
@@ -191,6 +203,7 @@ Message = (
     | Cancel
     | Grant
     | Hold
+    | Decide
     | HostReply
     | HostStream
     | HostProgress

@@ -16,6 +16,7 @@ from graphport.wire.messages import (
     Cancel,
     Close,
     Credit,
+    Decide,
     DemandAsync,
     Grant,
     Hello,
@@ -85,7 +86,7 @@ def _malformed(message: list[Any], text: str) -> Malformed:
         answer.demand = (message[1], node)
     elif name in ("host_reply", "host_stream", "host_progress") and len(message) > 1 and _is_id(message[1]):
         answer.call = message[1]
-    elif name in ("open", "update", "close", "query", "part") and len(message) > 1 and _is_id(message[1]):
+    elif name in ("open", "update", "decide", "close", "query", "part") and len(message) > 1 and _is_id(message[1]):
         answer.req = message[1]
     return answer
 
@@ -150,10 +151,14 @@ def _hello(message: list[Any]) -> Hello:
 
 def _open(message: list[Any]) -> Open:
     _, req, session, graph, options = message
-    for name in _typed(options, dict, "open.options"):
-        if name != "revision":
-            raise _Wrong(f"open.options: unknown option {_shown(name)}; known is revision")
-        _count(options[name], "revision")
+    for name, value in _typed(options, dict, "open.options").items():
+        if name == "revision":
+            _count(value, "revision")
+        elif name == "answers":
+            for node in _typed(value, dict, "open.options: answers"):
+                _typed(node, str, "open.options: answers: node id")
+        else:
+            raise _Wrong(f"open.options: unknown option {_shown(name)}; known are revision, answers")
     return Open(_id(req, "req"), _id(session, "session"), _typed(graph, dict, "graph"), options)
 
 
@@ -228,6 +233,7 @@ _DEMAND_OPTIONS: Final[dict[Any, Callable[[Any], Any]]] = {
     "trace": lambda value: _typed(value, bool, "trace"),
     "provenance": _provenance,
     "watch": lambda value: _typed(value, bool, "watch"),
+    "wait": lambda value: _typed(value, bool, "wait"),
 }
 
 
@@ -244,6 +250,11 @@ def _grant(message: list[Any]) -> Grant:
 def _hold(message: list[Any]) -> Hold:
     _, demand, shut = message
     return Hold(_id(demand, "demand"), _typed(shut, bool, "hold"))
+
+
+def _decide(message: list[Any]) -> Decide:
+    _, req, session, node, answer = message
+    return Decide(_id(req, "req"), _id(session, "session"), _typed(node, str, "node"), answer)
 
 
 def _host_reply(message: list[Any]) -> HostReply:
@@ -296,6 +307,7 @@ _PARSERS: Final[dict[str, Callable[[list[Any]], Message]]] = {
     "cancel": _cancel,
     "grant": _grant,
     "hold": _hold,
+    "decide": _decide,
     "host_reply": _host_reply,
     "host_stream": _host_stream,
     "host_progress": _host_progress,
@@ -313,6 +325,7 @@ _ARITY: Final = {
     "cancel": 1,
     "grant": 2,
     "hold": 2,
+    "decide": 4,
     "host_reply": 3,
     "host_stream": 3,
     "host_progress": 3,

@@ -138,6 +138,10 @@ def test_every_port_says_what_it_is_for(name: str) -> None:
 def test_documented_errors_are_those_of_the_cases(name: str) -> None:
     documentation = inspect.getdoc(function_of(name)) or ""
     _, _, raises = documentation.partition("NodeError:")
-    documented = set(_CODE.findall(raises.partition("InferenceError:")[0])) & {"missing_input", "invalid_input"}
+    documented = set(_CODE.findall(raises.partition("InferenceError:")[0])) & {
+        "missing_input",
+        "invalid_input",
+        "waiting_for_input",
+    }
 
     assert documented == {case["error"] for case in CASES[name] if "error" in case}

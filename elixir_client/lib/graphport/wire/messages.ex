@@ -56,10 +56,11 @@ defmodule Graphport.Wire.Messages do
   def hello(client, options),
     do: Encoder.encode!(["hello", %{"protocol" => protocol(), "client" => client, "options" => options}])
 
-  @doc "Loads a graph as a session; the graph counts as that revision."
-  @spec open(id, id, map, pos_integer) :: {:ok, outgoing} | {:error, Error.t()}
-  def open(req, session, graph, revision \\ 1) do
+  @doc "Loads a graph as a session; the graph counts as that revision. `answers` are those of people, by node."
+  @spec open(id, id, map, pos_integer, map) :: {:ok, outgoing} | {:error, Error.t()}
+  def open(req, session, graph, revision \\ 1, answers \\ %{}) do
     options = if revision == 1, do: %{}, else: %{"revision" => revision}
+    options = if answers == %{}, do: options, else: Map.put(options, "answers", answers)
     with {:ok, iodata} <- Encoder.encode(["open", req, session, graph, options]), do: sized(iodata)
   end
 
@@ -67,6 +68,12 @@ defmodule Graphport.Wire.Messages do
   @spec update(id, id, [map]) :: {:ok, outgoing} | {:error, Error.t()}
   def update(req, session, edits) do
     with {:ok, iodata} <- Encoder.encode(["update", req, session, edits]), do: sized(iodata)
+  end
+
+  @doc "Tells a person's answer to a node."
+  @spec decide(id, id, String.t(), term) :: {:ok, outgoing} | {:error, Error.t()}
+  def decide(req, session, node, answer) do
+    with {:ok, iodata} <- Encoder.encode(["decide", req, session, node, answer]), do: sized(iodata)
   end
 
   @spec close(id, id) :: iodata
