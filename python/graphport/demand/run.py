@@ -362,13 +362,8 @@ class Run(Preparing):
             evaluator.threads.submit(self._depart(place, node, key), inputs)
             return _LATER
         context = LoopContext(evaluator, node, None)
-        if (
-            node.departs
-            or node.hosted
-            or self._began is not None
-            or evaluator.stored is not None
-            or node.policy is not None
-        ):
+        noted = self._began is not None or evaluator.stored is not None
+        if node.departs or node.hosted or noted or node.policy is not None:
             flight = self._depart(place, node, key)
             context.attach(flight)
         coroutine = node.handler(inputs, context)
