@@ -133,6 +133,7 @@ defmodule Graphport do
   @type outputs :: %{optional(String.t()) => term}
 
   @most_nodes 1_000
+  @answer_timeout_ms 10_000
 
   defguardp is_instance(name)
             when is_atom(name) or
@@ -255,6 +256,32 @@ defmodule Graphport do
     if Remote.pid?(session.pid),
       do: Remote.about(session, SessionServer, :update, [edits, timeout], timeout),
       else: SessionServer.update(session, edits, timeout)
+  end
+
+  @doc """
+  Answers a `human-input`, and lets the demands with `wait: true` go on that wait for it: `{:ok, how_many}`.
+
+      {:ok, demand} = Graphport.demand_async(session, "letter", wait: true, events: true)
+      # {:node_event, "approve", %{"event" => "waiting", "prompt" => "Send it?"}}
+      {:ok, 1} = Graphport.answer(session, "approve", "yes")
+      # {:demand_complete, "letter", %{"text" => "…"}}
+
+  The answer becomes an input of its node, `user_response`, for every later demand that does not give it itself; nothing
+  that does not hang on it runs again. The session keeps it in its graph, so another engine has it too. The same answer
+  twice changes nothing, another one counts from then on. A node that takes no answers, or nil, is `:invalid_input`.
+  """
+  @spec answer(Session.t(), String.t(), term) :: {:ok, non_neg_integer} | {:error, Error.t()}
+  def answer(session, node, value) when is_binary(node) do
+    session = session!(session)
+
+    if Remote.pid?(session.pid) do
+      Remote.about(session, __MODULE__, :answer, [node, value], @answer_timeout_ms)
+    else
+      with {:ok, resumed} <- Query.decide(session, node, value, @answer_timeout_ms),
+           edits = Edit.to_wire!({:set, node, %{"user_response" => value}}),
+           {:ok, _facts} <- SessionServer.update(session, edits, @answer_timeout_ms),
+           do: {:ok, resumed}
+    end
   end
 
   @doc """

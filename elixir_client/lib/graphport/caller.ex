@@ -314,6 +314,9 @@ defmodule Graphport.Caller do
   defp window(_plain), do: nil
 
   # Only what differs from the protocol's defaults. Most demands give no option.
+  defp wire_options(%{wait: true} = options, deadline),
+    do: %{options | wait: false} |> wire_options(deadline) |> Map.put("wait", true)
+
   defp wire_options(
          %{stream: true, events: false, fresh: false, trace: false, timeout: :infinity, inputs: inputs} =
            options,

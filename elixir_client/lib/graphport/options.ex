@@ -6,13 +6,13 @@ defmodule Graphport.Options do
   it. An unknown option or a value of a wrong type raises `ArgumentError`:
 
       iex> Graphport.Options.validate!(:demand, timeot: 5)
-      ** (ArgumentError) unknown option :timeot of Graphport.demand/3; did you mean :timeout? Known options are :inputs, :timeout, :fresh, :trace
+      ** (ArgumentError) unknown option :timeot of Graphport.demand/3; did you mean :timeout? Known options are :inputs, :timeout, :fresh, :wait, :trace
 
       iex> Graphport.Options.validate!(:demand, timeout: "soon")
       ** (ArgumentError) option :timeout of Graphport.demand/3: expected milliseconds as an integer from 0 to 4000000000, or :infinity, got: "soon"
 
       iex> Graphport.Options.validate!(:demand, fresh: true)
-      %{inputs: %{}, timeout: 60_000, fresh: true, trace: false}
+      %{inputs: %{}, timeout: 60_000, fresh: true, trace: false, wait: false}
   """
 
   alias Graphport.Options.Cache
@@ -21,6 +21,8 @@ defmodule Graphport.Options do
            "Values that win over edges, node data, settings and defaults, for this demand: node id to port to value."}
   @fresh {:fresh, :boolean, false, "Draw new seeds for the sampling nodes that the demand needs."}
 
+  @waits {:wait, :boolean, false,
+          "Stay open while a `human-input` waits for `Graphport.answer/3`, instead of failing as `:waiting_for_input`."}
   @trace {:trace, :boolean, false, "Keep what becomes of each node, and when, for `Graphport.trace/2`."}
   @listed {:limit, :limit, 1_000, "How many rows to list at most; counts are of all."}
   @wait {:timeout, :timeout, 30_000, "How long to wait for the answer, loading the graph anew included."}
@@ -101,6 +103,7 @@ defmodule Graphport.Options do
       {:timeout, :timeout, 60_000,
        "The deadline of the demand, waiting included. The work ends with it: `:deadline_exceeded`."},
       @fresh,
+      @waits,
       @trace
     ],
     demand_async: [
@@ -112,6 +115,7 @@ defmodule Graphport.Options do
        "Send `{:node_event, \"\", event}` before the last message, where `event` is `\"provenance\"` with `\"nodes\"`: of " <>
          "each node behind the outputs its type, version, code, key and who gave its inputs. A map comes back as `\"caller\"`."},
       @fresh,
+      @waits,
       @trace,
       {:to, :to, :caller,
        "The process that receives the messages, on whatever node. When it ends, the demand is cancelled."},
@@ -146,6 +150,7 @@ defmodule Graphport.Options do
          "no others."},
       {:window, :count, 32, "How many chunks, and events of progress, may wait in the mailbox."},
       @fresh,
+      @waits,
       @trace
     ],
     plan: [@inputs, @fresh, @listed, @wait],

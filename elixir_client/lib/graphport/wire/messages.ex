@@ -56,11 +56,10 @@ defmodule Graphport.Wire.Messages do
   def hello(client, options),
     do: Encoder.encode!(["hello", %{"protocol" => protocol(), "client" => client, "options" => options}])
 
-  @doc "Loads a graph as a session; the graph counts as that revision. `answers` are those of people, by node."
-  @spec open(id, id, map, pos_integer, map) :: {:ok, outgoing} | {:error, Error.t()}
-  def open(req, session, graph, revision \\ 1, answers \\ %{}) do
+  @doc "Loads a graph as a session; the graph counts as that revision."
+  @spec open(id, id, map, pos_integer) :: {:ok, outgoing} | {:error, Error.t()}
+  def open(req, session, graph, revision \\ 1) do
     options = if revision == 1, do: %{}, else: %{"revision" => revision}
-    options = if answers == %{}, do: options, else: Map.put(options, "answers", answers)
     with {:ok, iodata} <- Encoder.encode(["open", req, session, graph, options]), do: sized(iodata)
   end
 
