@@ -13,7 +13,8 @@ defmodule Graphport.Faults.DeathsAtMessagesTest do
   # All that PROTOCOL.md §3 and §4 list.
   @said ~w(ready reply error demand_complete demand_error node_stream node_event credit log degraded pong part
            host_call host_cancel host_more)
-  @heard ~w(hello open close demand_async cancel grant hold query ping credit part host_reply host_stream host_progress)
+  @heard ~w(hello open close demand_async cancel grant hold query ping credit part host_reply host_stream host_progress
+           update decide)
   # Met with while an engine starts and a session is loaded.
   @at_start ~w(before:ready amid:ready after:ready before:reply amid:reply after:reply on:hello on:open)
   @words for(moment <- ~w(before amid after), name <- @said, do: "#{moment}:#{name}") ++
@@ -26,7 +27,7 @@ defmodule Graphport.Faults.DeathsAtMessagesTest do
     # Parts have a section of their own.
     assert Enum.sort(named.(to_engine) ++ ["part"]) == Enum.sort(@heard)
     assert Enum.sort(named.(from_engine) ++ ["part"]) == Enum.sort(@said)
-    assert length(@words) == 59
+    assert length(@words) == 61
   end
 
   for word <- @at_start do
@@ -87,6 +88,14 @@ defmodule Graphport.Faults.DeathsAtMessagesTest do
     error = assert_raise Error, fn -> ledger.session |> Graphport.stream("go", window: 1) |> Stream.run() end
     assert error.code == :engine_down
   end
+
+  defp set_off("on:update", _name, ledger, _other) do
+    assert {:error, %Error{code: :engine_down}} =
+             Graphport.update(ledger.session, [{:set, "go", %{"x" => 1}}])
+  end
+
+  defp set_off("on:decide", _name, ledger, _other),
+    do: assert({:error, %Error{code: :engine_down}} = Graphport.answer(ledger.session, "go", 1))
 
   defp set_off("on:hold", name, ledger, _other) do
     {:ok, instance} = Instance.fetch(name)

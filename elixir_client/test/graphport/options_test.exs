@@ -13,6 +13,7 @@ defmodule Graphport.OptionsTest do
                fresh: false,
                provenance: false,
                trace: false,
+               wait: false,
                to: :caller,
                tag: nil
              }
@@ -25,6 +26,7 @@ defmodule Graphport.OptionsTest do
                events: false,
                fresh: false,
                trace: false,
+               wait: false,
                elements: :chunks,
                window: 32
              }

@@ -42,6 +42,7 @@ class Preparing(Telling):
         identities: place to the digest of what its result depends on beside its inputs, where a type says so.
         ready: nodes that can go.
         prepared: when all that was done, by `perf_counter`; 0.0 before.
+        ran: nodes executed for it.
         waits: for answers of people; else a node without one fails it.
         parked: nodes that wait for one, id to place.
         paused: the preparation waits for something, and `Run.go_on` will be called.
@@ -66,6 +67,7 @@ class Preparing(Telling):
         "parked",
         "paused",
         "prepared",
+        "ran",
         "ready",
         "seeds",
         "session",
@@ -100,6 +102,7 @@ class Preparing(Telling):
         self._pending: list[int] = []
         self._preparing: Generator[None, None, None] | None = self._prepare()
         self.inputs: dict[int, dict[str, Any]] = {}
+        self.ran = 0
         self.waits = False
         self.parked: dict[str, int] | None = None
         self.paused = False
@@ -123,6 +126,7 @@ class Preparing(Telling):
 
     def parks(self, node: CompiledNode, awaited: InputAwaited) -> bool:
         """Tell of a node that waits for an answer; returns whether the demand waits with it."""
+        self.ran -= 1
         self.tell(node.id, {"event": "waiting", "prompt": (awaited.details or {}).get("prompt")})
         if self.waits:
             self.parked = {**(self.parked or {}), node.id: self.plan.position[node.id]}

@@ -48,7 +48,6 @@ class Run(Preparing):
 
     Attributes:
         flights: executions it waits for.
-        ran: nodes executed for it.
         queued: waits in the ready queue.
         node: what was demanded.
         received: when, by `perf_counter`.
@@ -91,7 +90,6 @@ class Run(Preparing):
         self._timer: asyncio.TimerHandle | None = None
         self.queued = False
         self.flights: list[Flight] = []
-        self.ran = 0
         # Inline nodes with a policy for their results, and their keys.
         self._noted: list[tuple[CompiledNode, bytes]] = []
 
@@ -164,7 +162,6 @@ class Run(Preparing):
             else:
                 node = self._context.node
                 if raised.__class__ is InputAwaited and self.parks(node, raised):
-                    self.ran -= 1
                     return None
                 node.stats.failures += 1
                 self.failed(self.plan.position[node.id], failure(node, raised))
@@ -431,8 +428,7 @@ class Run(Preparing):
     def _finish(self, *, cached: bool) -> None:
         if self.closed:
             return
-        targets = self.plan.targets
-        ran = self.ran
+        targets, ran = self.plan.targets, self.ran
         if targets is None:
             place = len(self.results) - 1
             outputs, skipped = self._outputs_of(place), self.results[place] is SKIPPED
@@ -490,9 +486,8 @@ class Run(Preparing):
         if self._timer is not None:
             self._timer.cancel()
         self._evaluator.forget(self)
-        self._needs = self._preparing = (
-            None  # they know each other: results would stay until the next collection of cycles
-        )
+        # They know each other: results would stay until the next collection of cycles.
+        self._needs = self._preparing = None
         flights, self.flights = self.flights, []
         for flight in flights:
             flight.leave(self)
