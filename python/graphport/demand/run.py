@@ -62,7 +62,6 @@ class Run(Preparing):
         "node",
         "parked",
         "queued",
-        "ran",
         "received",
         "waits",
     )
