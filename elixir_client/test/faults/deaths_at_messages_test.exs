@@ -12,7 +12,7 @@ defmodule Graphport.Faults.DeathsAtMessagesTest do
 
   # All that PROTOCOL.md §3 and §4 list.
   @said ~w(ready reply error demand_complete demand_error node_stream node_event credit log degraded pong part
-           host_call host_cancel host_more)
+           host_call host_cancel host_more node_output node_failed)
   @heard ~w(hello open close demand_async cancel grant hold query ping credit part host_reply host_stream host_progress
            update decide)
   # Met with while an engine starts and a session is loaded.
@@ -27,7 +27,7 @@ defmodule Graphport.Faults.DeathsAtMessagesTest do
     # Parts have a section of their own.
     assert Enum.sort(named.(to_engine) ++ ["part"]) == Enum.sort(@heard)
     assert Enum.sort(named.(from_engine) ++ ["part"]) == Enum.sort(@said)
-    assert length(@words) == 61
+    assert length(@words) == 67
   end
 
   for word <- @at_start do

@@ -31,7 +31,8 @@ defmodule Graphport.Faults.EnginesThatDoNotStartTest do
     script = script([program])
     options = [name: name, python: script, start_timeout: timeout]
     assert {:error, %Error{code: :engine_down, message: text}} = Graphport.start_link(options)
-    assert text =~ why
+    # Of one that ends while it is greeted the pipe may be all that is seen.
+    assert text =~ why or text =~ "it closed its pipe"
     assert Process.whereis(name) == nil
     assert starts(script) >= 1
     assert_buried(script)

@@ -93,12 +93,24 @@ defmodule Graphport.Ledger do
 
   defp keep(entries) do
     receive do
-      {:entries, pid, ref} -> send(pid, {ref, entries}) && keep(entries)
-      {:graphport, node, {:node_stream, _, _}} when not is_map_key(entries, node) -> keep(entries)
-      {:graphport, node, {:demand_complete, _, _}} -> keep(add(entries, node, {:complete, nil}))
-      {:graphport, node, {:demand_error, _, error}} -> keep(add(entries, node, {error.code, error.message}))
-      {:graphport, node, other} -> keep(add(entries, node, {other, nil}))
-      stray -> keep(add(entries, :stray, {stray, nil}))
+      {:entries, pid, ref} ->
+        send(pid, {ref, entries}) && keep(entries)
+
+      {:graphport, node, {kind, _, _}}
+      when kind in [:node_stream, :node_output, :node_failed] and not is_map_key(entries, node) ->
+        keep(entries)
+
+      {:graphport, node, {:demand_complete, _, _}} ->
+        keep(add(entries, node, {:complete, nil}))
+
+      {:graphport, node, {:demand_error, _, error}} ->
+        keep(add(entries, node, {error.code, error.message}))
+
+      {:graphport, node, other} ->
+        keep(add(entries, node, {other, nil}))
+
+      stray ->
+        keep(add(entries, :stray, {stray, nil}))
     end
   end
 

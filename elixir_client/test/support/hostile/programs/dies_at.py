@@ -43,6 +43,10 @@ def go(demand):
     say("host_more", 2**62, 1)
     if NAME == "host_cancel":
         say("host_cancel", 2**62)
+    if NAME == "node_output":
+        say("node_output", demand, "go", {"x": 1}, {})
+    if NAME == "node_failed":
+        say("node_failed", demand, "go", {"code": "node_failed", "message": "no"})
     if NAME == "degraded":
         say("degraded", {"stuck": 8, "reason": "as told"})
     for _ in range(4):
