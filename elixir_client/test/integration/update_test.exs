@@ -3,6 +3,7 @@ defmodule Graphport.Integration.UpdateTest do
   use Graphport.Case, async: true
 
   alias Graphport.{Demand, Error, Session, Topics}
+  alias Graphport.Instance.SessionServer
 
   @graph %{
     "nodes" => [
@@ -82,6 +83,34 @@ defmodule Graphport.Integration.UpdateTest do
     kill_engine(name)
     assert {:ok, %{revision: 4, dirty: []}} = Graphport.update(session, {:set, "c", %{"note" => 1}})
     assert Graphport.demand!(session, "out") == %{"text" => "again"}
+  end
+
+  test "an update that an engine accepted before it died is in the next one, whoever loads it", %{name: name} do
+    pair = start_engine(:"#{name}, of two", engines: 2)
+    session = Graphport.open!(pair, @graph)
+    {:ok, %{engines: engines}} = Graphport.info(pair)
+    %{os_pid: os_pid, index: index} = Enum.find(engines, &(&1.sessions == 1))
+
+    # The session finds, in this order: somebody who asks where it is loaded, the engine's answer, and the engine gone.
+    signal(os_pid, "STOP")
+    update = Task.async(fn -> Graphport.update(session, {:set, "a", %{"text" => "new"}}) end)
+    eventually(fn -> :sys.get_state(session.pid).updates.current != nil end)
+    :sys.suspend(session.pid)
+    route = Task.async(fn -> SessionServer.route(session, 20_000) end)
+    eventually(fn -> Process.info(session.pid, :message_queue_len) == {:message_queue_len, 1} end)
+    signal(os_pid, "CONT")
+    eventually(fn -> Process.info(session.pid, :message_queue_len) == {:message_queue_len, 2} end)
+    signal(os_pid, "KILL")
+
+    eventually(fn ->
+      {:ok, %{engines: engines}} = Graphport.info(pair)
+      Enum.at(engines, index).os_pid != os_pid
+    end)
+
+    :sys.resume(session.pid)
+    assert {:ok, %{revision: 2}} = Task.await(update)
+    assert {:ok, _route} = Task.await(route, 20_000)
+    assert Graphport.demand!(session, "out") == %{"text" => "new"}
   end
 
   test "a graph as an editor saves it keeps its edits too", %{name: name} do

@@ -207,7 +207,7 @@ defmodule Graphport.Instance.SessionServer do
   @impl GenServer
   def handle_info({request, answer}, %{updates: %{current: {_kind, request, _from, _what}} = updates} = state) do
     {:ok, updates} = SessionUpdates.answered(updates, request, answer, state.route, state.instance)
-    go_on(%{state | updates: updates})
+    with {:noreply, state} <- go_on(%{state | updates: updates}), do: load(state)
   end
 
   # The answer to `open`, or to `close`, or the end of the epoch.
@@ -320,6 +320,8 @@ defmodule Graphport.Instance.SessionServer do
   # Loads the graph if somebody waits for it and nothing is under way. The reply comes as a message.
   defp load(%{waiting: []} = state), do: {:noreply, state}
   defp load(%{request: request} = state) when request != nil, do: {:noreply, state}
+  # Nor while an update is on its way: it may have been accepted, and the graph to load is then another.
+  defp load(%{updates: %{current: current}} = state) when current != nil, do: {:noreply, state}
 
   defp load(state) do
     state = leave(state)
