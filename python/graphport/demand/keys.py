@@ -17,7 +17,6 @@ from graphport.graph.plan import WIDE, slices
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from graphport.demand.session import Session
     from graphport.graph.plan import Edge, Plan
 
 _nonces = itertools.count(1)
@@ -31,7 +30,7 @@ def unique_key() -> bytes:
 
 def derive(
     plan: Plan,
-    session: Session,
+    generation: int | None,
     seeds: dict[int, int],
     inputs: dict[int, dict[str, Any]],
     edges: list[tuple[Edge, ...]],
@@ -42,17 +41,20 @@ def derive(
 
     Args:
         plan: the plan.
-        session: knows the generation for which the plan may remember keys.
+        generation: of the session, for which the seeds were drawn and the plan may remember keys; None if the seeds are
+            this run's alone.
         seeds: place to the seed drawn for it.
         inputs: place to the inputs the demand itself gives.
         edges: in-edges that count for this demand.
     """
     if not inputs and not plan.lazy and not plan.volatile:
-        if plan.keys is None or plan.keys_generation != session.generation:
-            generation = session.generation
-            plan.keys = yield from _structural(plan, seeds)
-            plan.keys_generation = generation
-        return plan.keys, None
+        if generation is None:
+            return (yield from _structural(plan, seeds)), None
+        found = plan.keys
+        if found is None or plan.keys_generation != generation:
+            found = yield from _structural(plan, seeds)
+            plan.keys, plan.keys_generation = found, generation
+        return found, None
     keys: list[bytes | None] = []
     once = bytearray(len(plan.nodes)) if plan.volatile else None
     for places in slices(len(plan.nodes)):

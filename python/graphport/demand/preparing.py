@@ -74,6 +74,9 @@ class Preparing(Telling):
         "waits",
     )
 
+    # Whether its seeds are its own, and not the same for all runs of the session till others are drawn.
+    _own_seeds = False
+
     edges: list[tuple[Edge, ...]]
     _plain: bytearray
     once: bytearray | None
@@ -157,11 +160,15 @@ class Preparing(Telling):
             self.session.draw_seeds(plan)
         self._take_inputs()
         # Drawn once for the whole run: another demand may ask for fresh ones meanwhile.
+        generation = self.session.generation
         for places in slices(len(plan.seeded)):
             for place in plan.seeded[places.start : places.stop]:
                 self.seeds[place] = self.seed_of(plan.nodes[place].id)
             yield
-        self.keys, self.once = yield from node_keys.derive(plan, self.session, self.seeds, self.inputs, self.edges)
+        alone = bool(plan.seeded) and (self._own_seeds or generation != self.session.generation)
+        self.keys, self.once = yield from node_keys.derive(
+            plan, None if alone else generation, self.seeds, self.inputs, self.edges
+        )
         self.results = [None] * len(plan.nodes)
         if plan.policed and self.once is None:
             self.once = bytearray(len(plan.nodes))

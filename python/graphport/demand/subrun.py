@@ -58,6 +58,8 @@ class SubRun(Run):
 
     __slots__ = ("_seed",)
 
+    _own_seeds = True  # many nodes, of many sessions, may hold the graph
+
     def __init__(
         self,
         evaluator: Evaluator,

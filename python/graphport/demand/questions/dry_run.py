@@ -194,6 +194,7 @@ class _View:
     def __init__(self, session: Session) -> None:
         self.graph: CompiledGraph = session.graph
         self.generation = session.generation
+        self.answers = session.answers
         self._session = session
         self._fresh: frozenset[str] = frozenset()
 
