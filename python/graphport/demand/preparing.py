@@ -6,6 +6,7 @@ base of `run.Run`, which goes on with it in each of its steps.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -132,7 +133,12 @@ class Preparing(Telling):
         self.ran -= 1
         self.tell(node.id, {"event": "waiting", "prompt": (awaited.details or {}).get("prompt")})
         if self.waits:
-            self.parked = {**(self.parked or {}), node.id: self.plan.position[node.id]}
+            place = self.plan.position[node.id]
+            self.parked = {**(self.parked or {}), node.id: place}
+            known, given = self.session.answers.get(node.id), self.inputs.get(place, {})
+            if known is not None and self.demand >= 0 and any(given.get(port) is not known[port] for port in known):
+                # It came after this run had begun, and before it got here.
+                asyncio.get_running_loop().call_soon(self.answered, node.id, known)
         return self.waits
 
     def answered(self, node_id: str, ports: dict[str, Any]) -> None:

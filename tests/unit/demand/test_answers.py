@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.support.evaluation import Calls, bench, graph, turns
+from tests.support.evaluation import Calls, Door, bench, graph, make_type, turns
 
 from graphport.core.errors import LookupFailed, NodeError
 from graphport.demand.answers import restore
@@ -52,6 +52,22 @@ async def test_an_answer_lets_every_demand_go_on_and_nothing_runs_again() -> Non
         assert (await at.sink.answer(second)).outputs == {"prompt": "prompt?", "value": "yes", "input": "yes"}
         assert await at.outputs("out") == {"value": "yes!"}
         assert list(ran) == ["a", "out"]
+
+
+async def test_an_answer_that_comes_before_the_demand_gets_to_its_node_is_not_lost() -> None:
+    door = Door()
+
+    async def work(inputs: dict[str, Any], ctx: Any) -> dict[str, Any]:
+        await door.wait()
+        return {"value": "prompt?"}
+
+    async with bench(*types(Calls()), make_type("slow", work)) as at:
+        at.open(graph({**ASKS, "a": "slow", "out": "shout"}, "a.value -> ask.prompt", "ask.value -> out.x"))
+        demand = at.start("out", wait=True)
+        await door.reached.wait()
+        assert at.evaluator.answer(1, "ask", "early") == 0
+        door.opened.set()
+        assert (await at.sink.answer(demand)).outputs == {"value": "early!"}
 
 
 async def test_another_answer_counts_for_later_demands_and_the_first_is_still_known() -> None:
