@@ -277,10 +277,7 @@ defmodule Graphport do
     if Remote.pid?(session.pid) do
       Remote.about(session, __MODULE__, :answer, [node, value], @answer_timeout_ms)
     else
-      with {:ok, resumed} <- Query.decide(session, node, value, @answer_timeout_ms),
-           edits = Edit.to_wire!({:set, node, %{"user_response" => value}}),
-           {:ok, _facts} <- SessionServer.update(session, edits, @answer_timeout_ms),
-           do: {:ok, resumed}
+      SessionServer.update(session, {:answer, node, value}, @answer_timeout_ms)
     end
   end
 

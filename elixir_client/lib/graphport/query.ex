@@ -51,13 +51,6 @@ defmodule Graphport.Query do
     ask_about(session, Atom.to_string(drawing), %{"timings" => timings(options.events)}, options.timeout)
   end
 
-  @doc "Tells the engine a person's answer to a node; gives how many demands went on."
-  @spec decide(Session.t(), String.t(), term, timeout) :: {:ok, non_neg_integer} | {:error, Error.t()}
-  def decide(session, node, answer, timeout) do
-    place = &engine_of(&1, session, %{"node" => node, "answer" => answer}, &2)
-    with {:ok, %{"resumed" => resumed}} <- ask(session.instance, :decide, timeout, place), do: {:ok, resumed}
-  end
-
   @doc "Asks something about a session; its number in the engine goes with the arguments."
   @spec ask_about(Session.t(), String.t(), map, timeout) :: {:ok, term} | {:error, Error.t()}
   def ask_about(session, what, args, timeout),
@@ -86,7 +79,7 @@ defmodule Graphport.Query do
     end
   end
 
-  @spec ask(atom, String.t() | :decide, timeout, function) :: {:ok, term} | {:error, Error.t()}
+  @spec ask(atom, String.t(), timeout, function) :: {:ok, term} | {:error, Error.t()}
   defp ask(name, what, timeout, place) do
     deadline = Writer.deadline(timeout)
 
@@ -128,9 +121,6 @@ defmodule Graphport.Query do
       end
     end
   end
-
-  defp question(id, :decide, %{"session" => session, "node" => node, "answer" => answer}),
-    do: Messages.decide(id, session, node, answer)
 
   defp question(id, what, args), do: Messages.query(id, what, args)
 

@@ -54,6 +54,23 @@ defmodule Graphport.Integration.AnswersTest do
     eventually(fn -> Graphport.demand(session, "out", timeout: 20_000) == {:ok, %{"text" => "yes"}} end)
   end
 
+  test "of answers at the same time one counts, in the engine and in the next one", %{name: name} do
+    sessions = for _ <- 1..40, do: Graphport.open!(name, @graph)
+
+    given =
+      for session <- sessions do
+        1..8
+        |> Task.async_stream(&Graphport.answer(session, "ask", "#{&1}"), max_concurrency: 8)
+        |> Enum.each(fn {:ok, answer} -> assert answer == {:ok, 0} end)
+
+        Graphport.demand!(session, "out")
+      end
+
+    signal(os_pid(name), "KILL")
+    eventually(fn -> match?({:ok, _}, Graphport.demand(hd(sessions), "out", timeout: 20_000)) end)
+    assert for(session <- sessions, do: Graphport.demand!(session, "out")) == given
+  end
+
   test "what cannot be answered is refused", %{session: session} do
     assert {:error, %Error{code: :unknown_node}} = Graphport.answer(session, "nobody", 1)
     assert {:error, %Error{code: :invalid_input}} = Graphport.answer(session, "out", 1)

@@ -65,8 +65,12 @@ defmodule Graphport.Instance.SessionServer do
   @spec route(Session.t(), timeout) :: answer
   def route(session, timeout), do: call(session, :route, timeout)
 
-  @doc "Applies edits, in the form of the wire, once those before are applied. Waits at most `timeout`, in the caller."
-  @spec update(Session.t(), [map], timeout) :: {:ok, map} | {:error, Error.t()}
+  @doc """
+  Applies edits, in the form of the wire, once those before are applied; or the answer of a person, which gives how many
+  demands went on with it. Waits at most `timeout`, in the caller.
+  """
+  @spec update(Session.t(), [map] | {:answer, String.t(), term}, timeout) ::
+          {:ok, map | non_neg_integer} | {:error, Error.t()}
   def update(session, edits, timeout) do
     with {:error, %Error{code: :deadline_exceeded}} <- call(session, {:update, edits}, timeout) do
       text = "the update was not answered before the deadline; it may still be applied"

@@ -23,8 +23,9 @@ defmodule Graphport.Instance.SessionUpdates do
   @spec new(map) :: t
   def new(graph), do: %__MODULE__{graph: graph}
 
-  @spec add(t, GenServer.from(), [map]) :: t
-  def add(updates, from, edits), do: %{updates | queue: :queue.in({from, edits}, updates.queue)}
+  @doc "Takes in edits, or the answer of a person: `{:answer, node, value}`."
+  @spec add(t, GenServer.from(), [map] | {:answer, String.t(), term}) :: t
+  def add(updates, from, what), do: %{updates | queue: :queue.in({from, what}, updates.queue)}
 
   @doc "Whether something is to be sent, and nothing is on its way."
   @spec waiting?(t) :: boolean
@@ -33,15 +34,15 @@ defmodule Graphport.Instance.SessionUpdates do
   @doc "Answers all that wait, and what is on its way too."
   @spec refuse_all(t, {:error, Error.t()}) :: t
   def refuse_all(updates, answer) do
-    for {from, _edits} <- :queue.to_list(updates.queue), do: GenServer.reply(from, answer)
-    with {_kind, _request, from, _what} <- updates.current, do: GenServer.reply(from, answer)
+    for {from, _edits} <- :queue.to_list(updates.queue), do: reply(from, answer)
+    with {_kind, _request, from, _what} <- updates.current, do: reply(from, answer)
     %{updates | queue: :queue.new(), current: nil}
   end
 
   @doc "Answers those that wait."
   @spec refuse_waiting(t, {:error, Error.t()}) :: t
   def refuse_waiting(updates, answer) do
-    for {from, _edits} <- :queue.to_list(updates.queue), do: GenServer.reply(from, answer)
+    for {from, _edits} <- :queue.to_list(updates.queue), do: reply(from, answer)
     %{updates | queue: :queue.new()}
   end
 
@@ -60,7 +61,7 @@ defmodule Graphport.Instance.SessionUpdates do
     {{:value, {from, edits}}, queue} = :queue.out(updates.queue)
     request = System.unique_integer([:positive])
 
-    with {:ok, frame} <- Messages.update(request, wire_id, edits),
+    with {:ok, frame} <- message(edits, request, wire_id),
          :ok <- send_request(frame, request, {epoch, port, credit}, instance) do
       {:ok, %{updates | queue: queue, current: {:update, request, from, edits}}}
     else
@@ -68,10 +69,13 @@ defmodule Graphport.Instance.SessionUpdates do
         {:closed, updates}
 
       {:error, _error} = failed ->
-        GenServer.reply(from, failed)
+        reply(from, failed)
         {:ok, %{updates | queue: queue}}
     end
   end
+
+  defp message({:answer, node, value}, request, wire_id), do: Messages.decide(request, wire_id, node, value)
+  defp message(edits, request, wire_id), do: Messages.update(request, wire_id, edits)
 
   defp send_request(frame, request, {epoch, port, credit}, instance) do
     Demands.insert(instance, Demands.row(request, self(), {:ref, request}, self(), nil, false, epoch))
@@ -112,8 +116,21 @@ defmodule Graphport.Instance.SessionUpdates do
         _route,
         _of
       ) do
-    GenServer.reply(from, failed)
+    reply(from, failed)
     {:ok, %{updates | current: nil}}
+  end
+
+  # An answer to a node goes into the graph too, before any other update: of two, the last counts in every engine.
+  def answered(
+        %{current: {:update, request, from, {:answer, node, value}}} = updates,
+        request,
+        {:reply, %{"resumed" => resumed}},
+        _route,
+        _of
+      ) do
+    edits = Edit.to_wire!({:set, node, %{"user_response" => value}})
+    queue = :queue.in_r({{:answered, from, resumed}, edits}, updates.queue)
+    {:ok, %{updates | current: nil, queue: queue}}
   end
 
   def answered(
@@ -127,7 +144,7 @@ defmodule Graphport.Instance.SessionUpdates do
 
     case updates.own? || (updates.own? == nil and Edit.Fold.own?(updates.graph)) do
       true ->
-        GenServer.reply(from, {:ok, facts(facts)})
+        reply(from, {:ok, facts(facts)})
         {:ok, accept(%{updates | own?: true, revision: facts["revision"]}, edits)}
 
       false ->
@@ -142,7 +159,7 @@ defmodule Graphport.Instance.SessionUpdates do
         _route,
         _instance
       ) do
-    GenServer.reply(from, {:ok, facts(facts)})
+    reply(from, {:ok, facts(facts)})
     {:ok, %{updates | current: nil, graph: graph, own?: true, revision: facts["revision"]}}
   end
 
@@ -168,7 +185,7 @@ defmodule Graphport.Instance.SessionUpdates do
 
       # With the engine the edits are gone.
       :closed ->
-        GenServer.reply(
+        reply(
           from,
           {:error, Error.new(:engine_down, "the engine ended before the update was done")}
         )
@@ -176,7 +193,7 @@ defmodule Graphport.Instance.SessionUpdates do
         updates
 
       {:error, _error} = failed ->
-        GenServer.reply(from, failed)
+        reply(from, failed)
         updates
     end
   end
@@ -190,4 +207,8 @@ defmodule Graphport.Instance.SessionUpdates do
       sinks: facts["sinks"]
     }
   end
+
+  defp reply({:answered, from, resumed}, {:ok, _facts}), do: GenServer.reply(from, {:ok, resumed})
+  defp reply({:answered, from, _resumed}, failed), do: GenServer.reply(from, failed)
+  defp reply(from, answer), do: GenServer.reply(from, answer)
 end
