@@ -268,7 +268,7 @@ defmodule Graphport do
 
   The answer becomes an input of its node, `user_response`, for every later demand that does not give it itself; nothing
   that does not hang on it runs again. The session keeps it in its graph, so another engine has it too. The same answer
-  twice changes nothing, another one counts from then on. A node that takes no answers, or nil, is `:invalid_input`.
+  twice changes nothing, another one counts from then on, and so does an edit of that input. A node that takes no answers, or nil, is `:invalid_input`.
   """
   @spec answer(Session.t(), String.t(), term) :: {:ok, non_neg_integer} | {:error, Error.t()}
   def answer(session, node, value) when is_binary(node) do

@@ -71,6 +71,14 @@ defmodule Graphport.Integration.AnswersTest do
     assert for(session <- sessions, do: Graphport.demand!(session, "out")) == given
   end
 
+  test "edits after an answer count in the engine as in the next one", %{name: name, session: session} do
+    assert Graphport.answer(session, "ask", "answered") == {:ok, 0}
+    {:ok, _} = Graphport.update(session, {:set, "ask", %{user_response: "edited"}})
+    assert Graphport.demand!(session, "out") == %{"text" => "edited"}
+    signal(os_pid(name), "KILL")
+    eventually(fn -> Graphport.demand(session, "out", timeout: 20_000) == {:ok, %{"text" => "edited"}} end)
+  end
+
   test "what cannot be answered is refused", %{session: session} do
     assert {:error, %Error{code: :unknown_node}} = Graphport.answer(session, "nobody", 1)
     assert {:error, %Error{code: :invalid_input}} = Graphport.answer(session, "out", 1)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from graphport.demand.session import Session
+    from graphport.graph.compile import CompiledGraph
     from graphport.graph.plan import Plan
 
 
@@ -44,6 +45,22 @@ def restore(session: Session, answers: Mapping[str, Any]) -> None:
             answer(session, node_id, value)
         except (LookupFailed, NodeError):
             continue
+
+
+def edited(session: Session, graph: CompiledGraph) -> None:
+    """Forget answers to nodes that the graph which is to replace the session's has no more, or gives another one itself."""
+    for node_id, ports in list(session.answers.items()):
+        before, now = _base(session.graph, node_id), _base(graph, node_id)
+        if now is None or any(
+            now.get(port) != value and (before is None or now.get(port) != before.get(port))
+            for port, value in ports.items()
+        ):
+            del session.answers[node_id]
+
+
+def _base(graph: CompiledGraph, node_id: str) -> Mapping[str, Any] | None:
+    place = graph.index.get(node_id)
+    return None if place is None else graph.nodes[place].base
 
 
 def _port(session: Session, node_id: str, value: Any) -> str:

@@ -171,6 +171,8 @@ class Evaluator:
             LookupFailed: `unknown_session`.
         """
         session = self.session(session_id)
+        if session.answers:
+            answers.edited(session, edited.graph)
         session.graph = edited.graph
         if session.watches:
             dirty = frozenset(edited.dirty)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.support.evaluation import Calls, Door, bench, graph, make_type, turns
+from tests.support.evaluation import Bench, Calls, Door, bench, graph, make_type, turns
 
 from graphport.core.errors import LookupFailed, NodeError
 from graphport.demand.answers import restore
@@ -78,6 +78,29 @@ async def test_another_answer_counts_for_later_demands_and_the_first_is_still_kn
             at.evaluator.answer(1, "ask", answer)
             assert await at.outputs("out") == {"value": f"{answer}!"}
             assert ran.count("out") == expected
+
+
+async def test_an_edit_that_answers_otherwise_counts_and_any_other_leaves_the_answer() -> None:
+    async with bench(*types(Calls())) as at:
+        at.open(asking())
+        at.evaluator.answer(1, "ask", "yes")
+        for edits, expected in (
+            ([{"set": "a", "data": {"x": "other prompt?"}}], "yes!"),
+            ([{"set": "ask", "data": {"user_response": "yes"}}], "yes!"),
+            ([{"set": "ask", "data": {"user_response": "edited"}}], "edited!"),
+        ):
+            edit(at, edits)
+            assert await at.outputs("out") == {"value": expected}
+        edit(at, [{"set": "ask", "data": {"user_response": None}}])
+        assert await at.fails("out") == "waiting_for_input"
+        at.evaluator.answer(1, "ask", "again")
+        edit(at, [{"remove": "ask"}])
+        edit(at, [{"put": {"id": "ask", "type": "human-input"}}])
+        assert await at.fails("ask") == "waiting_for_input"
+
+
+def edit(at: Bench, edits: list[dict[str, Any]]) -> None:
+    at.evaluator.update(1, at.evaluator.edit(at.evaluator.sessions[1].graph, edits))
 
 
 async def test_answers_of_two_sessions_are_not_mixed() -> None:
