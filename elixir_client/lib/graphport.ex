@@ -51,6 +51,7 @@ defmodule Graphport do
   | `"planned"` | the demand, once, first; `node` is `""` | `"nodes"`: how many nodes it may need at most |
   | `"started"` | a node whose execution was begun or joined | |
   | `"progress"` | a node under way, as it tells | `"fraction"`: 0.0 to 1.0, or nil; `"text"` |
+  | `"waiting"` | a node that a person has to answer: see `answer/3` | `"prompt"` |
   | `"completed"` | a node | `"us"`: microseconds since `"started"` |
   | `"cached"`, `"skipped"` | a node that is not executed | |
   | `"failed"` | a node that ends the demand, or whose error goes over its error edge | `"code"`: that of the error, as text |

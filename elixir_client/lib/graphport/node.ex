@@ -42,7 +42,8 @@ defmodule Graphport.Node do
   Each run is a process of its own, supervised by the instance. It is killed when nobody waits for its result any more: after a
   cancel, a deadline, the end of the caller or of the engine. At most `host_concurrency:` run at a time; others wait
   for their turn. A run that waits for a demand of its own, in its own process, has no turn meanwhile, so that nodes may
-  demand what needs other nodes of the app; `context.instance` names the instance.
+  demand what needs other nodes of the app; `context.instance` names the instance. A node that is `:pure` or `:seeded` must not
+  demand, on whatever way, itself with the same inputs: it would wait for its own result, as long as that demand has no `timeout:`.
 
   A run that returns `{:error, reason}`, raises, throws or exits fails the node: a `%Graphport.Error{}` keeps its code, anything
   else is `:host_node_failed`, with exception and stack trace. Inputs are not put into messages; what your own exceptions

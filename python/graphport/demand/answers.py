@@ -48,7 +48,7 @@ def restore(session: Session, answers: Mapping[str, Any]) -> None:
 
 
 def edited(session: Session, graph: CompiledGraph) -> None:
-    """Forget answers to nodes that the graph which is to replace the session's has no more, or gives another one itself."""
+    """Forget answers to nodes that the graph about to replace the session's has no more, or answers otherwise."""
     for node_id, ports in list(session.answers.items()):
         before, now = _base(session.graph, node_id), _base(graph, node_id)
         if now is None or any(
