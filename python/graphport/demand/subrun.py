@@ -15,7 +15,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from graphport.contracts.sink import PlainAnswers
-from graphport.core.errors import DemandStopped, GraphportError, LookupFailed
+from graphport.core.errors import DemandStopped, GraphportError, LookupFailed, NodeError
 from graphport.demand.run import Run
 from graphport.graph.compile import compiled
 from graphport.graph.definitions import Definition, definitions_of
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from graphport.demand.flight import Flight
     from graphport.demand.session import Session
     from graphport.graph.catalogue import Catalogue
-    from graphport.graph.compile import CompiledGraph
+    from graphport.graph.compile import CompiledGraph, CompiledNode
 
 # Demands are numbered from 0; a sub-run is none of them.
 SUB_RUN: Final = -1
@@ -94,6 +94,13 @@ class SubRun(Run):
         if self._seed is None:
             return self.session.seed(f"{self.sink.label}/{node_id}")  # type: ignore[attr-defined]
         return int.from_bytes(xxh3(f"{self._seed}\0{node_id}".encode())[:4], "big") & 0x7FFFFFFF
+
+    def _begin(self, place: int, node: CompiledNode, inputs: dict[str, Any]) -> Any:
+        flight = self._evaluator.flights.get(self.keys[place])  # type: ignore[arg-type]
+        if flight is not None and self.sink.is_for(flight):  # type: ignore[attr-defined]
+            text = f"node {node.id!r} evaluates a graph in which it waits for its own result"
+            raise NodeError(text, code="cycle", node_id=node.id)
+        return super()._begin(place, node, inputs)
 
     def begin(self) -> None:
         """Start it. Afterwards it is answered, or waits for its turn or for flights."""
@@ -191,6 +198,20 @@ class Outward(PlainAnswers):
             for run, place in out.flight.waiters:
                 if run.sink.__class__ is Outward:
                     waiting.append((run.sink, (run.plan.nodes[place].id, way)))
+
+    def is_for(self, flight: Flight) -> bool:
+        """Whether the sub-run is for that execution, however far out."""
+        seen = {id(self.flight)}
+        waiting = [self.flight]
+        while waiting:
+            one = waiting.pop()
+            if one is flight:
+                return True
+            for run, _ in one.waiters:
+                if run.sink.__class__ is Outward and id(run.sink.flight) not in seen:
+                    seen.add(id(run.sink.flight))
+                    waiting.append(run.sink.flight)
+        return False
 
     def _slow(self) -> Run | None:
         for flight, _ in self._ways(""):

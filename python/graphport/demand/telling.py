@@ -63,18 +63,20 @@ class Telling:
 
     def replay(self, place: int, chunks: list[tuple[Any, Any]]) -> None:
         """Pass on what a node has streamed already, if the demand listens to that node."""
-        node = self.plan.nodes[place]
         if self.closed:
             return
-        if node.type.inner is not None:
-            self._replay_inner(place, chunks)
-        elif self.listens(place):
-            self.sink.replay(self.demand, node.id, chunks)
-
-    def _replay_inner(self, place: int, chunks: list[tuple[tuple[str, str], Any]]) -> None:
-        """The same of what nodes within a node have streamed."""
-        for inner, some in groupby(chunks, lambda chunk: chunk[0][0]):
-            path = f"{self.plan.nodes[place].id}/{inner}"
+        node = self.plan.nodes[place]
+        if node.type.inner is None and not any([port.__class__ is not str for port, _ in chunks]):
+            if self.listens(place):
+                self.sink.replay(self.demand, node.id, chunks)
+            return
+        # Some are of nodes within the node, which it holds, or which it brought itself.
+        for inner, some in groupby(chunks, lambda chunk: None if chunk[0].__class__ is str else chunk[0][0]):
+            if inner is None:
+                if self.listens(place):
+                    self.sink.replay(self.demand, node.id, list(some))
+                continue
+            path = f"{node.id}/{inner}"
             if self.hears(place, path):
                 self.sink.replay(self.demand, path, [(port, chunk) for (_, port), chunk in some])
 

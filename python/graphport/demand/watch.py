@@ -67,8 +67,10 @@ class Watch:
         self._planned: asyncio.Handle | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._began = 0.0
-        # What was sent last: the keys of the targets, and a digest of the outputs. None where nothing is known of it.
+        # What was sent last: keys and ids of the targets (sinks come and go), and a digest of the outputs. None where
+        # nothing is known of it.
         self._keys: list[bytes | None] | None = None
+        self._names: list[str] = []
         self._digest: bytes | None = None
         # Per node that streams, the key of the result whose stream was sent to its end.
         self._streamed: dict[str, bytes | None] = {}
@@ -145,14 +147,16 @@ class Watch:
         if run is None:
             return
         self._over()
-        keys = [run.keys[place] for place in run.plan.targets or (len(run.plan.nodes) - 1,)]
+        targets = run.plan.targets or (len(run.plan.nodes) - 1,)
+        keys = [run.keys[place] for place in targets]
+        names = [run.plan.nodes[place].id for place in targets]
         for place in run.plan.streaming:
             self._streamed[run.plan.nodes[place].id] = run.keys[place]
-        if None not in keys and keys == self._keys:
+        if None not in keys and keys == self._keys and names == self._names:
             return
         digest = self._evaluator.hasher.digest(outputs)
         is_news = self._keys is None or digest is None or digest != self._digest
-        self._keys, self._digest = keys, digest
+        self._keys, self._names, self._digest = keys, names, digest
         if is_news:
             self._evaluator.sink.output(self.demand, self.node, outputs, meta, alone=self._alone)
 
@@ -265,6 +269,10 @@ class _WatchRun(Run):
             super().settle(place, outputs)
         elif not self.flights:
             self.close()
+
+    def _advance(self, place: int, outputs: Outputs, *, known: bool = False) -> None:
+        if self.watch is not None:  # else a store has answered too late
+            super()._advance(place, outputs, known=known)
 
     def failed(self, place: int, error: GraphportError) -> None:
         """See `Run`."""

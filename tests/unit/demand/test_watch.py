@@ -120,6 +120,19 @@ async def test_all_sinks_are_watched_as_they_come_and_go() -> None:
         assert calls == ["a", "b"]
 
 
+async def test_a_sink_in_place_of_another_that_gives_the_same() -> None:
+    calls = Calls()
+    async with bench(calls.source()) as made:
+        made.open(graph({"a": ("source", {"x": 1})}))
+        watch = made.start("*", watch=True)
+        await made.sink.tells(watch)
+
+        update(made, {"remove": "a"}, {"put": {"id": "b", "type": "source", "data": {"x": 1}}})
+
+        assert (await made.sink.tells(watch, 2)).outputs == {"b": {"value": 1}}
+        assert calls == ["a"]
+
+
 async def test_several_nodes_are_watched_together() -> None:
     calls = Calls()
     async with bench(calls.source(), calls.total()) as made:
