@@ -185,7 +185,11 @@ class Evaluator:
         Raises:
             LookupFailed: `unknown_session`.
         """
-        return answers.answer(self.session(session_id), node, value)
+        session = self.session(session_id)
+        waited = answers.answer(session, node, value)
+        for watch in session.watches.values():
+            watch.again()
+        return waited
 
     def session(self, session_id: int) -> Session:
         """An open session.

@@ -38,6 +38,8 @@ SUB_RUN: Final = -1
 _SMALL: Final = 200
 # Names from outside inwards, linked: a path is put together where somebody wants it, not at each step.
 Way = tuple[str, Any]
+# On so many ways at most what is told passes through one sub-run.
+_WAYS_MOST: Final = 64
 # Graphs that nodes bring themselves, of which the engine remembers what it found out.
 _BROUGHT_MOST: Final = 64
 
@@ -188,15 +190,22 @@ class Outward(PlainAnswers):
             await run.sink.caught_up(run.demand)
 
     def _ways(self, node: str) -> Iterator[tuple[Flight, Way]]:
-        """All flights on the ways outwards, each with the way from there to an inner node."""
+        """All flights on the ways outwards, each with the way from there to an inner node.
+
+        Thirty graphs of which each holds the one before twice give a billion ways: of many, the first are told.
+        """
         waiting: list[tuple[Outward, Way]] = [(self, (node, None))]
+        passed: dict[int, int] = {}
         while waiting:
             out, way = waiting.pop()
             if out.label:
                 way = (out.label, way)
             yield out.flight, way
             for run, place in out.flight.waiters:
-                if run.sink.__class__ is Outward:
+                if run.sink.__class__ is not Outward:
+                    continue
+                times = passed[id(run.sink)] = passed.get(id(run.sink), 0) + 1
+                if times <= _WAYS_MOST:
                     waiting.append((run.sink, (run.plan.nodes[place].id, way)))
 
     def is_for(self, flight: Flight) -> bool:

@@ -66,7 +66,7 @@ class Telling:
         if self.closed:
             return
         node = self.plan.nodes[place]
-        if node.type.inner is None and not any([port.__class__ is not str for port, _ in chunks]):
+        if node.type.inner is None and all(port.__class__ is str for port, _ in chunks):
             if self.listens(place):
                 self.sink.replay(self.demand, node.id, chunks)
             return

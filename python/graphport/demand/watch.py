@@ -88,8 +88,11 @@ class Watch:
             concerned = bool(dirty or removed)
         else:
             concerned = not (self._concerns.isdisjoint(dirty) and self._concerns.isdisjoint(removed))
-        if not concerned:
-            return
+        if concerned:
+            self.again()
+
+    def again(self) -> None:
+        """Evaluate anew, soon: something that it may need is another now."""
         if self._run is not None:
             self._outdate(self._run)
         if self._planned is None:

@@ -442,3 +442,22 @@ async def test_a_large_inner_graph_is_compiled_beside_the_loop() -> None:
         b.open(with_graphs(graph({"c": held("g", x=0), "d": held("g", x=1)}), g=inside))
 
         assert await b.outputs("*") == {"c": {"y": 300}, "d": {"y": 301}}
+
+
+async def test_graphs_that_each_hold_the_one_before_twice() -> None:
+    async def talk(_inputs: dict[str, Any], ctx: Any) -> dict[str, Any]:
+        await ctx.stream("text", "word")
+        return {"text": 1}
+
+    held_twice: dict[str, Any] = {"g0": inner({"t": "talk"}, outputs={"y": "t.text"})}
+    for number in range(1, 41):
+        twice: dict[str, Any] = {"l": held(f"g{number - 1}"), "r": held(f"g{number - 1}"), "sum": "add"}
+        held_twice[f"g{number}"] = inner(twice, "l.y -> sum.a", "r.y -> sum.b", outputs={"y": "sum.value"})
+    async with bench(*parts(Calls()), make_type("talk", talk, outputs=[streamed("text")])) as b:
+        b.open(with_graphs(graph({"c": held("g40")}), **held_twice))
+
+        answer = await b.demand("c", stream=True, events=True)
+
+        assert answer.outputs == {"y": 2**40}
+        assert {chunk.value for chunk in answer.chunks} == {"word"}
+        assert "/".join(["c", *["l"] * 40, "t"]) in {chunk.node.replace("/r", "/l") for chunk in answer.chunks}

@@ -360,3 +360,16 @@ async def test_a_demand_goes_beside_a_watch_of_the_same_node() -> None:
         assert await made.outputs("end") == {"value": 6}
         assert (await made.sink.tells(watch, 2)).outputs == {"value": 6}
         assert calls == ["a", "end"] * 2
+
+
+async def test_an_answer_of_a_person_is_seen() -> None:
+    async with bench() as made:
+        made.open(graph({"asked": "human-input"}))
+        watch = made.start("asked", watch=True)
+        assert (await made.sink.tells(watch)).code == "waiting_for_input"
+
+        made.evaluator.answer(1, "asked", "yes")
+        assert ((await made.sink.tells(watch, 2)).outputs or {})["value"] == "yes"
+        made.evaluator.answer(1, "asked", "no")
+
+        assert ((await made.sink.tells(watch, 3)).outputs or {})["value"] == "no"
