@@ -170,6 +170,7 @@ defmodule Graphport.Integration.HostNodesTest do
         "exit" => {:host_node_failed, nil, "exited: :enough"},
         "call" => {:host_node_failed, nil, "exited: :noproc in GenServer.call/3"},
         "killed" => {:host_node_failed, nil, "lost its process"},
+        "quit" => {:host_node_failed, nil, "lost its process: :normal"},
         "reason" => {:host_node_failed, nil, "failed: :not_today"},
         "text" => {:host_node_failed, nil, "failed: not today"},
         "exception" => {:host_node_failed, "RuntimeError", "failed with RuntimeError: not today"},
@@ -185,7 +186,9 @@ defmodule Graphport.Integration.HostNodesTest do
       }
 
       for {how, {code, exception, text}} <- expected do
-        assert {:error, error} = Graphport.demand(session, "n", inputs: %{"n" => %{"how" => how}})
+        assert {:error, error} =
+                 Graphport.demand(session, "n", inputs: %{"n" => %{"how" => how}}, timeout: 20_000)
+
         assert {how, error.code, error.exception, error.node_id} == {how, code, exception, "n"}
         assert error.message =~ text
         refute Exception.message(error) =~ "hush"

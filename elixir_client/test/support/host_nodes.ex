@@ -157,6 +157,15 @@ defmodule Graphport.HostNodes do
     defp fail("exit", _secret, _context), do: exit(:enough)
     defp fail("call", secret, _context), do: GenServer.call(:nobody_of_that_name, {:tell, secret})
     defp fail("killed", _secret, _context), do: Process.exit(self(), :kill) && receive(do: (:never -> :ok))
+
+    # Once somebody would hear of it.
+    defp fail("quit", _secret, _context) do
+      Stream.repeatedly(fn -> Process.info(self(), :monitored_by) end)
+      |> Enum.find(&(&1 != {:monitored_by, []}))
+
+      Process.exit(self(), :normal) && receive(do: (:never -> :ok))
+    end
+
     defp fail("reason", _secret, _context), do: {:error, :not_today}
     defp fail("text", _secret, _context), do: {:error, "not today"}
     defp fail("exception", _secret, _context), do: {:error, %RuntimeError{message: "not today"}}

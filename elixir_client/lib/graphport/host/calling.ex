@@ -13,12 +13,17 @@ defmodule Graphport.Host.Calling do
   # A part waits as long as the engine lives.
   @stall_ms 3_600_000
 
-  @doc "The process of a run. `wire` is the engine's pipe and credit."
+  @doc """
+  The process of a run. `wire` is the engine's pipe and credit; `answered` is set to 1 when the answer is written: a process
+  may end without, and as if nothing were wrong.
+  """
   @spec run(module, map, map) :: term
   def run(module, inputs, facts) do
+    {answered, facts} = Map.pop!(facts, :answered)
     context = struct!(Context, Map.put(facts, :pid, self()))
     Process.put({__MODULE__, context.call}, host_window_chunks())
     answer(context, result(module, inputs, context))
+    :atomics.put(answered, 1, 1)
   end
 
   defp result(module, inputs, context) do

@@ -82,8 +82,8 @@ defmodule Graphport.Host.Dispatcher do
   def handle_info({:DOWN, monitor, :process, _pid, reason}, state) when is_map_key(state.runs, monitor) do
     {key, runs} = Map.pop!(state.runs, monitor)
     {{_pid, _monitor, facts}, running} = Map.pop!(state.running, key)
-    # The engine takes the first answer only, so one too many does no harm.
-    if reason != :normal, do: fail(facts, Failure.ended(facts, reason))
+    # It may have ended just before it could say so: the engine takes the first answer only.
+    if :atomics.get(facts.answered, 1) == 0, do: fail(facts, Failure.ended(facts, reason))
     {:noreply, go_on(%{state | runs: runs, running: running})}
   end
 
@@ -179,6 +179,7 @@ defmodule Graphport.Host.Dispatcher do
 
   defp begin(state, key, {module, inputs, facts}) do
     options = [restart: :temporary, shutdown: :brutal_kill]
+    facts = Map.put(facts, :answered, :atomics.new(1, []))
     {:ok, pid} = Task.Supervisor.start_child(state.tasks, Calling, :run, [module, inputs, facts], options)
     monitor = Process.monitor(pid)
     running = Map.put(state.running, key, {pid, monitor, facts})
