@@ -249,3 +249,20 @@ def test_of_a_watch_that_nobody_reads_the_latest_waits(engine: PortClient) -> No
 
     values = [message[3]["value"] for message in engine.messages if message[:2] == ["node_output", 10]]
     assert values == ["X", "C"]
+
+
+def test_an_update_of_a_closed_session_leaves_another_of_its_number_alone(engine: PortClient) -> None:
+    long = [setting("n0", "old")] * 1_000
+    engine.open(many(1))
+
+    engine.send(
+        ["update", 2, 1, long],
+        ["close", 3, 1],
+        ["open", 4, 1, many(2), {}],
+        ["update", 5, 1, [setting("n1", "new")] * 1_000],
+    )
+
+    assert reply(engine, 2)[0] == "error"
+    assert reply(engine, 5)[2]["nodes"] == 2
+    assert engine.demand(6, "n0")[3] == {"value": "X"}
+    assert engine.demand(7, "n1")[3] == {"value": "NEW"}

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from graphport.server.loading import GraphLoader
     from graphport.server.outbox import Outbox
 
+    _Line = deque[messages.Update | int]
+
 # Nodes and edges of a graph, and edits at a time, that take less than the ten milliseconds which others may be kept
 # waiting, also where they are refused.
 _SMALL_GRAPH: Final = 1_000
@@ -65,7 +67,7 @@ class Updates:
         self._loader = loader
         self._begin = begin
         # Per session with an update beside the loop, what came behind it: updates, and demands by their number.
-        self._lines: dict[int, deque[messages.Update | int]] = {}
+        self._lines: dict[int, _Line] = {}
         self._held: dict[int, _Held] = {}
 
     def update(self, message: messages.Update) -> None:
@@ -85,9 +87,9 @@ class Updates:
             return True
         source = graph.source
         if len(source.nodes) + len(source.edges) > _SMALL_GRAPH or len(message.edits) > _SMALL_EDITS:
-            self._lines.setdefault(message.session, deque())
+            line = self._lines.setdefault(message.session, deque())
             self._loader.load(
-                lambda: self._evaluator.edit(graph, message.edits), lambda edited: self._worked(message, edited)
+                lambda: self._evaluator.edit(graph, message.edits), lambda edited: self._worked(message, line, edited)
             )
             return False
         try:
@@ -110,26 +112,25 @@ class Updates:
         }
         self._outbox.send_about(message.req, messages.reply(message.req, facts))
 
-    def _worked(self, message: messages.Update, edited: Recompiled | GraphportError) -> None:
+    def _worked(self, message: messages.Update, line: _Line, edited: Recompiled | GraphportError) -> None:
         """Edits have been worked out beside the loop."""
-        if message.session not in self._lines:
+        if self._lines.get(message.session) is not line:  # there may be another session of that number by now
             self._refuse(message, _closed())
             return
         if isinstance(edited, GraphportError):
             self._refuse(message, edited)
         else:
             self._apply(message, edited)
-        self._go_on(message.session)
+        self._go_on(message.session, line)
 
-    def _go_on(self, session: int) -> None:
+    def _go_on(self, session: int, line: _Line) -> None:
         """Take up what waits for a session, for a turn of the loop."""
-        line = self._lines.get(session)
-        if line is None:
+        if self._lines.get(session) is not line:
             return
         until = perf_counter() + TURN_S
         while line:
             if perf_counter() >= until:
-                self._evaluator.loop.call_soon(self._go_on, session)
+                self._evaluator.loop.call_soon(self._go_on, session, line)
                 break
             item = line.popleft()
             if isinstance(item, int):
