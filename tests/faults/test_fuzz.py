@@ -60,6 +60,12 @@ MESSAGES: Final = [
         ["part", 1, 0, False, b"x"],
         ["ping", 1],
         ["credit", 1, 1],
+        ["update", 1, 1, [{"set": "n", "data": {"a": 1}}]],
+        ["decide", 1, 1, "n", "yes"],
+        ["host_reply", 2**62, True, {"a": 1}],
+        ["host_stream", 2**62, "p", "x"],
+        ["host_progress", 2**62, 0.5, "x"],
+        ["hold", 1, True],
     )
 ]
 

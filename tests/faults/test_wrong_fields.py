@@ -24,6 +24,12 @@ MESSAGES: Final[dict[str, tuple[list[Any], list[str]]]] = {
     "part": (["part", 1, 0, False, b"x"], ["id", "id", "flag", "bytes"]),
     "ping": (["ping", 1], ["integer"]),
     "credit": (["credit", 1, 1], ["id", "id"]),
+    "update": (["update", 1, 901, []], ["id", "id", "list"]),
+    "decide": (["decide", 1, 901, "n", 1], ["id", "id", "text", "any"]),
+    "host_reply": (["host_reply", 1, True, {}], ["id", "flag", "any"]),
+    "host_stream": (["host_stream", 1, "p", "x"], ["id", "text", "any"]),
+    "host_progress": (["host_progress", 1, 0.5, "x"], ["id", "number or nil", "text"]),
+    "hold": (["hold", 1, True], ["id", "flag"]),
 }
 OPTIONS: Final = {
     "inputs": "map",
@@ -32,6 +38,10 @@ OPTIONS: Final = {
     "fresh": "flag",
     "events": "flag",
     "window": "count or nil",
+    "trace": "flag",
+    "provenance": "flag or map",
+    "watch": "flag",
+    "wait": "flag",
 }
 VALUES: Final[dict[str, Any]] = {
     "nil": None,
@@ -56,6 +66,8 @@ VALUES: Final[dict[str, Any]] = {
     "moment": dt.datetime(2000, 1, 1, tzinfo=dt.UTC),
 }
 IDS: Final = {"zero"}
+# Messages whose first field says whom to tell.
+ANSWERED: Final = {"open", "close", "query", "part", "update", "decide"}
 RIGHT: Final = {
     "id": IDS,
     "id or nil": IDS | {"nil"},
@@ -69,6 +81,10 @@ RIGHT: Final = {
     "bytes": {"bytes"},
     "map": {"map", "map of odd keys"},
     "no options": {"map"},
+    "list": {"list", "list of lists"},
+    "any": set(VALUES),
+    "number or nil": {"nil", "negative", "zero", "huge", "largest", "beyond 64 bit", "float", "NaN"},
+    "flag or map": {"flag", "map", "map of odd keys"},
 }
 
 
@@ -138,7 +154,7 @@ def test_every_wrong_message_is_told_and_the_engine_goes_on(shared: SharedEngine
         assert len(told) == (len(message) if name in BATCHES else 1), name
         if message[0] == "demand_async" and len(message) > 1 and is_id(message[1]):
             assert told[0][:2] == ["demand_error", message[1]], name
-        elif message[0] in ("open", "close", "query", "part") and len(message) > 1 and is_id(message[1]):
+        elif str(message[0]) in ANSWERED and len(message) > 1 and is_id(message[1]):
             assert told[0][:2] == ["error", message[1]], name
         else:
             assert told[0][:2] == ["error", None], name

@@ -127,6 +127,11 @@ defmodule Graphport.Host.Dispatcher do
 
   # -- runs --------------------------------------------------------------------------------------------------------
 
+  # A number that is under way is no new call, whatever the engine means by it.
+  defp call(key, _facts, _inputs, state)
+       when is_map_key(state.running, key) or is_map_key(state.waiting, key),
+       do: state
+
   defp call(key, facts, inputs, %{nodes: nodes} = state) do
     case Map.fetch(nodes, facts.type) do
       {:ok, module} ->
