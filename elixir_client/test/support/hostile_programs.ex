@@ -63,8 +63,8 @@ defmodule Graphport.HostilePrograms do
   # It is not even heard of: the start time-out is what ends it.
   @never_starts ~w(never_ready.py stopped_before_ready.py length_before_ready.py closes_before_ready.py execs_sleep.sh)
 
-  # Dies at the message it is told, of which there are many: tests of their own.
-  @dies "dies_at.py"
+  # Dies at the message it is told, of which there are many; asks the app for runs: tests of their own.
+  @others ["dies_at.py", "same_call.py"]
 
   def lives, do: @lives
   def ends, do: @ends
@@ -77,6 +77,6 @@ defmodule Graphport.HostilePrograms do
   @doc "The names of all programs of the table."
   def all do
     Enum.map(@lives ++ @ends ++ @starts, &elem(&1, 0)) ++
-      @hangs ++ @hangs_alike ++ @floods ++ @never_starts ++ [@dies]
+      @hangs ++ @hangs_alike ++ @floods ++ @never_starts ++ @others
   end
 end
