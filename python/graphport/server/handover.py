@@ -90,6 +90,8 @@ class HandoverTransport:
         self._loop = loop
         self._sender = SendingThread(loop, send)
         self._splitter = FrameSplitter()
+        self._on_bytes: Callable[[bytes], None] | None = None
+        self._early: list[bytes] = []
 
     @property
     def backlog(self) -> int:
@@ -97,9 +99,12 @@ class HandoverTransport:
         return self._sender.backlog
 
     def start(self, on_bytes: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
-        """See `Transport.start`. Called before the first `hand_over` has been carried to the loop."""
-        self._on_bytes = on_bytes
+        """See `Transport.start`. What was handed over before comes first, at once."""
         self._sender.on_end = on_end
+        self._on_bytes = on_bytes
+        early, self._early = self._early, []
+        for payload in early:
+            on_bytes(lone(payload))
 
     def hand_over(self, payload: bytes) -> None:
         """A frame has come. From any thread; never blocks."""
@@ -109,7 +114,10 @@ class HandoverTransport:
             return  # the loop has closed
 
     def _take(self, payload: bytes) -> None:
-        self._on_bytes(lone(payload))
+        if self._on_bytes is None:
+            self._early.append(payload)  # the loop's thread is still setting up the engine
+        else:
+            self._on_bytes(lone(payload))
 
     def end(self) -> None:
         """Nothing more will be handed over. On the loop's thread."""
