@@ -64,7 +64,13 @@ defmodule Graphport.Instance do
         }
 
   @typedoc "What `Graphport.Instance.Spans` keeps, if the app has telemetry."
-  @type telemetry :: %{reporter: atom, spans: :ets.tid(), counters: :atomics.atomics_ref(), nodes?: boolean}
+  @type telemetry :: %{
+          reporter: atom,
+          spans: :ets.tid(),
+          counters: :atomics.atomics_ref(),
+          nodes?: boolean,
+          asks?: boolean
+        }
 
   @typedoc "One life of an engine's OS process: greater than all before it, with the engine's index in its low bits."
   @type epoch :: pos_integer

@@ -10,6 +10,8 @@ unless Code.ensure_loaded?(:telemetry) do
     # Called by `test_helper.exs` in a process that outlives all tests.
     def start_stand_in, do: :ets.new(@table, [:named_table, :public, :bag, read_concurrency: true])
 
+    def handlers_of(event), do: :ets.lookup(@table, event)
+
     def attach(id, event, function, config), do: attach_many(id, [event], function, config)
 
     def attach_many(id, events, function, config) when is_function(function, 4) do
@@ -49,6 +51,13 @@ unless Code.ensure_loaded?(:telemetry) do
 
       :ok
     end
+  end
+end
+
+unless Code.ensure_loaded?(:telemetry_handler_table) do
+  defmodule :telemetry_handler_table do
+    @moduledoc false
+    def list_for_event(event), do: :telemetry.handlers_of(event)
   end
 end
 

@@ -6,13 +6,11 @@ defmodule Graphport.Instance.SessionServer do
   use GenServer, restart: :temporary
 
   alias Graphport.{Error, Instance, Session}
-  alias Graphport.Instance.{Broadcaster, Demands, Engine, Janitor, Pool, SessionUpdates}
-  alias Graphport.Port.{Parts, Writer}
+  alias Graphport.Instance.{Broadcaster, Demands, Engine, Janitor, Pool, SessionRequest, SessionUpdates}
+  alias Graphport.Port.Writer
   alias Graphport.Wire.Messages
 
   @write_timeout_ms 5_000
-  # For a graph in parts. Whoever closes the session meanwhile waits for `@close_timeout_ms`, as always.
-  @parts_timeout_ms 20_000
   @close_timeout_ms 5_000
   # Asks again for the engine, in case its owner was restarted and forgot who was waiting.
   @await_again_ms 1_000
@@ -369,7 +367,7 @@ defmodule Graphport.Instance.SessionServer do
     with {:ok, frame} <- Messages.open(request, wire_id, graph, updates.revision) do
       Demands.insert(state.instance, Demands.row(request, self(), {:ref, request}, self(), nil, false, epoch))
 
-      case write_open(frame, request, port, credit, state) do
+      case SessionRequest.write(frame, request, port, credit, state.instance) do
         :ok -> {:noreply, %{state | request: {request, wire_id, epoch, port, credit}}}
         # Whoever took the row has sent what came of it.
         {:error, :gone} -> {:noreply, %{state | request: {request, wire_id, epoch, port, credit}}}
@@ -380,21 +378,6 @@ defmodule Graphport.Instance.SessionServer do
         {:noreply, answered(state, {:error, error})}
     end
   end
-
-  defp write_open({:parts, _bytes, _ending} = parts, request, port, credit, %{instance: instance}) do
-    # If this process is killed meanwhile, the engine is told to forget what it has.
-    Janitor.watch(instance, self())
-
-    Parts.write(port, credit, parts, %{
-      id: request,
-      wanted?: fn -> Demands.open?(instance, request) end,
-      deadline: Writer.deadline(@parts_timeout_ms),
-      stall_ms: @parts_timeout_ms
-    })
-  end
-
-  defp write_open(frame, _request, port, credit, _state),
-    do: Writer.write(port, credit, frame, :normal, Writer.deadline(@write_timeout_ms))
 
   defp not_sent(reason, request, epoch, state) do
     _ = Demands.take(state.instance, request)

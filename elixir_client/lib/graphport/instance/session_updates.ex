@@ -6,12 +6,9 @@ defmodule Graphport.Instance.SessionUpdates do
   @moduledoc false
 
   alias Graphport.{Edit, Error, Instance}
-  alias Graphport.Instance.{Demands, Janitor}
-  alias Graphport.Port.{Parts, Writer}
+  alias Graphport.Instance.{Demands, Janitor, SessionRequest}
   alias Graphport.Wire.Messages
 
-  @write_timeout_ms 5_000
-  @parts_timeout_ms 20_000
   # Edits that are kept before they are folded in: each folding goes through the whole graph.
   @folded_at_most 500
 
@@ -80,7 +77,7 @@ defmodule Graphport.Instance.SessionUpdates do
   defp send_request(frame, request, {epoch, port, credit}, instance) do
     Demands.insert(instance, Demands.row(request, self(), {:ref, request}, self(), nil, false, epoch))
 
-    with {:error, reason} <- write(frame, request, port, credit, instance),
+    with {:error, reason} <- SessionRequest.write(frame, request, port, credit, instance),
          {:ok, _row} <- Demands.take(instance, request) do
       # The engine may have parts of it.
       Janitor.cancel(instance, request, epoch)
@@ -90,20 +87,6 @@ defmodule Graphport.Instance.SessionUpdates do
       _answer_comes -> :ok
     end
   end
-
-  defp write({:parts, _bytes, _ending} = parts, request, port, credit, instance) do
-    Janitor.watch(instance, self())
-
-    Parts.write(port, credit, parts, %{
-      id: request,
-      wanted?: fn -> Demands.open?(instance, request) end,
-      deadline: Writer.deadline(@parts_timeout_ms),
-      stall_ms: @parts_timeout_ms
-    })
-  end
-
-  defp write(frame, _request, port, credit, _instance),
-    do: Writer.write(port, credit, frame, :normal, Writer.deadline(@write_timeout_ms))
 
   defp overloaded, do: Error.new(:overloaded, "the engine did not take the edits in time")
 

@@ -15,6 +15,7 @@ defmodule Graphport.Instance.Spans do
   @waiting 1
   @dropped 2
   @epoch 6
+  @demand_events for last <- [:start, :stop, :exception], do: [:graphport, :demand, last]
 
   @doc "A table and counters, in the process that is to own them."
   @spec create(atom, boolean) :: Instance.telemetry()
@@ -23,28 +24,38 @@ defmodule Graphport.Instance.Spans do
       reporter: Instance.process_name(name, :reporter),
       spans: :ets.new(:spans, [:set, :public, write_concurrency: true]),
       counters: :atomics.new(2, signed: false),
-      nodes?: nodes?
+      nodes?: nodes?,
+      asks?: Code.ensure_loaded?(handler_table()) and function_exported?(handler_table(), :list_for_event, 1)
     }
   end
 
-  @doc "Begins a demand's span and reports its start. nil if it is not to be reported."
+  @doc "Begins a demand's span and reports its start. nil if it is not to be reported, or nobody listens."
   @spec begin_demand(Instance.t(), Session.t(), String.t() | [String.t()], pos_integer) ::
           Instance.telemetry() | nil
   def begin_demand(%{telemetry: telemetry} = instance, session, node, id) do
-    if behind?(telemetry) do
-      :atomics.add(telemetry.counters, @dropped, 1)
-      nil
-    else
-      now = System.monotonic_time()
-      :ets.insert(telemetry.spans, {id, self(), session.id, node, now, nil})
-      measurements = %{system_time: System.system_time(), monotonic_time: now}
-      execute([:graphport, :demand, :start], measurements, metadata(instance.name, session.id, node, id))
-      telemetry
+    cond do
+      not heard?(telemetry) ->
+        nil
+
+      behind?(telemetry) ->
+        :atomics.add(telemetry.counters, @dropped, 1)
+        nil
+
+      true ->
+        now = System.monotonic_time()
+        :ets.insert(telemetry.spans, {id, self(), session.id, node, now, nil})
+        measurements = %{system_time: System.system_time(), monotonic_time: now}
+        execute([:graphport, :demand, :start], measurements, metadata(instance.name, session.id, node, id))
+        telemetry
     end
   rescue
     # The table's owner, the instance's supervisor, was killed: others find that out too.
     ArgumentError -> nil
   end
+
+  # A span that nobody hears costs a cached demand as much as all the rest of it. Those of nodes hang on their demand's.
+  defp heard?(%{nodes?: nodes?, asks?: asks?}) when nodes? or not asks?, do: true
+  defp heard?(_telemetry), do: Enum.any?(@demand_events, &(handler_table().list_for_event(&1) != []))
 
   @doc "The demand is about to go to the engine of that epoch."
   @spec place(Instance.telemetry() | nil, pos_integer, Instance.epoch()) :: term
@@ -120,4 +131,7 @@ defmodule Graphport.Instance.Spans do
 
   # Known at run time only: it is no dependency, and no reason for a warning either way.
   defp library, do: :telemetry
+
+  # What `:telemetry.execute/3` itself asks, in all releases from 0.4.3 to 1.4: `list_handlers/1` reads the whole table.
+  defp handler_table, do: :telemetry_handler_table
 end
