@@ -56,6 +56,7 @@ def test_the_reply_says_what_is_dirty(engine: PortClient) -> None:
 @pytest.mark.parametrize("size", [3, LARGE])
 def test_a_demand_sees_the_updates_before_it_and_none_after(engine: PortClient, size: int) -> None:
     engine.open(many(size))
+    engine.demand(9, "n1")
     engine.send(
         ["demand_async", 10, 1, "n1", {}],
         ["update", 2, 1, [setting("n1", "b")]],

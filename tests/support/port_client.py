@@ -11,7 +11,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from graphport.wire.codec import pack, unpack
+from tests.support.wire import packed
+
+from graphport.wire.codec import unpack
 from graphport.wire.framing import FrameSplitter
 
 if TYPE_CHECKING:
@@ -80,7 +82,7 @@ class PortClient:
 
     def send(self, *messages: Message) -> None:
         """Send messages, each in a frame of its own."""
-        self.send_raw(b"".join(framed(pack(message)) for message in messages))
+        self.send_raw(b"".join(framed(packed(message)) for message in messages))
 
     def send_raw(self, data: bytes) -> None:
         """Send bytes as they are."""

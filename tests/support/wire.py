@@ -1,12 +1,24 @@
-"""A transport for an outbox under test, which reads the frames that it is given."""
+"""Frames in tests: messages written as the BEAM writes them, and a transport that reads what an outbox sends."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from graphport.wire.codec import unpack
+from graphport.wire.codec import pack, unpack
 from graphport.wire.framing import FrameSplitter
 from graphport.wire.limits import MAX_FRAME_BYTES
+
+
+def packed(message: Any) -> bytes:
+    """A message as the BEAM writes it: a demand's number takes eight bytes, whatever it is."""
+    whole = pack(message)
+    if not (isinstance(message, list) and message[:1] == ["demand_async"] and len(message) > 1):
+        return whole
+    number = message[1]
+    if type(number) is not int or not 0 <= number < 2**64:
+        return whole
+    before = len(pack(message[:1]))
+    return whole[:before] + b"\xcf" + number.to_bytes(8, "big") + whole[before + len(pack(number)) :]
 
 
 class Wire:

@@ -287,6 +287,26 @@ class Evaluator:
         if run.can_go_on:
             self._ready.add(run)
 
+    def answer_again(
+        self, demand: int, session_id: int, node: str, stream: bool | frozenset[str], deadline_ms: int | None
+    ) -> bool:
+        """Answer from the cache a demand for one node that asks for nothing further, like one before it.
+
+        Returns:
+            Whether it could be. If not, nothing is told to the sink, and `demand` is to be called.
+        """
+        received = perf_counter()
+        session = self.sessions.get(session_id)
+        if session is None or self._closing:
+            return False
+        target = session.graph.index.get(node)
+        plan = None if target is None else session.graph.known_plan(target)
+        return (
+            plan is not None
+            and plan.keys is not None
+            and self._answer_at_once(demand, session, plan, stream, received, deadline_ms)
+        )
+
     def _sink_beside(
         self, trace: Trace | None, provenance: bool | dict[str, Any], received: float, events: bool
     ) -> TracingSink | ProvenanceSink:
@@ -371,6 +391,8 @@ class Evaluator:
 
     def advance(self) -> None:
         """Carry on ready runs for at most `TURN_S`; plan another turn if that was not enough."""
+        if not self._ready:
+            return
         until = perf_counter() + TURN_S
         while (run := self._ready.take()) is not None:
             run.step(until, in_task=False)

@@ -31,33 +31,27 @@ class Bulk:
     """What goes in order, and how far the first of it has gone.
 
     Attributes:
+        waiting: bytes of each demand or request of which something waits. The same object always.
         waiters: to be told when something has gone.
     """
 
     def __init__(self) -> None:
         self._queue: deque[_Item] = deque()
-        self._bytes_of: dict[int, int] = {}
+        self.waiting: dict[int, int] = {}
         # The message under way, and how many parts of it have gone.
         self._packed: bytes | None = None
         self._seq = 0
         self.waiters = Waiters()
 
-    def __bool__(self) -> bool:
-        return bool(self._queue)
-
-    def __contains__(self, number: int) -> bool:
-        """Whether something of that demand or request waits."""
-        return number in self._bytes_of
-
     def add(self, number: int, what: bytes | Latest | Replay, after: int) -> None:
         """Queue something about that demand or request, to go when `after` other messages have."""
         size = len(what) if isinstance(what, bytes) else what.size
         self._queue.append(_Item(number, what, size, after))
-        self._bytes_of[number] = self._bytes_of.get(number, 0) + size
+        self.waiting[number] = self.waiting.get(number, 0) + size
 
     def behind(self, demand: int) -> bool:
         """Whether so much of it waits that nodes should be held back."""
-        return self._bytes_of.get(demand, 0) > _KEPT_BYTES
+        return self.waiting.get(demand, 0) > _KEPT_BYTES
 
     def due(self, gone: int) -> bool:
         """Whether the first may go, `gone` messages having left the queue."""
@@ -85,7 +79,7 @@ class Bulk:
 
     def drop(self, number: int) -> bool:
         """Forget what waits of a demand; the other side forgets what has gone of it. Returns whether there was any."""
-        if self._bytes_of.pop(number, None) is None:
+        if self.waiting.pop(number, None) is None:
             return False
         if self._queue[0].number == number:
             self._packed, self._seq = None, 0
@@ -98,7 +92,7 @@ class Bulk:
         if isinstance(item.what, Replay) and not item.what.over:
             return
         self._queue.popleft()
-        self._bytes_of[item.number] -= item.size
+        self.waiting[item.number] -= item.size
         # Nothing counts for no bytes, so none are left only with the last.
-        if not self._bytes_of[item.number]:
-            del self._bytes_of[item.number]
+        if not self.waiting[item.number]:
+            del self.waiting[item.number]

@@ -20,6 +20,7 @@ from graphport.server.faults import fault
 from graphport.server.graph_queries import Later, Packed
 from graphport.server.host_calls import HostCalls
 from graphport.server.loading import NAMED_MOST, GraphLoader, is_small
+from graphport.server.repeats import Repeats
 from graphport.server.updating import Updates
 from graphport.wire import messages
 from graphport.wire.framing import FrameSplitter
@@ -90,6 +91,7 @@ class Connection:
         self._loading: dict[int, bool] = {}
         self._evaluator: Evaluator | None = None
         self._updates: Updates | None = None
+        self._repeats: Repeats | None = None
         self._over = False
         self._frames = self._bytes = 0
         self._credited_frames = self._credited_bytes = 0
@@ -139,13 +141,18 @@ class Connection:
         for payload in self._splitter.feed(data):
             self._frames += 1
             self._bytes += len(payload)
-            for message in parse_frame(payload):
+            if self._repeats is not None and self._repeats.answer(payload):
+                continue
+            parsed = parse_frame(payload)
+            for message in parsed:
                 if self._over:
                     return
                 if self._evaluator is None:
                     self._greet(message)
                 else:
                     self._handle(message)
+            if self._repeats is not None and len(parsed) == 1:
+                self._repeats.note(payload, parsed[0])
 
     def give_up(self, reason: str) -> None:
         """Say why the engine ends, now."""
@@ -181,7 +188,9 @@ class Connection:
         try:
             evaluator = self._evaluator = self._start(message.options)
             evaluator.host = self._host_calls
-            self._updates = Updates(evaluator, self._outbox, self._loader, lambda held: self._safely(self._begin, held))
+            updates = Updates(evaluator, self._outbox, self._loader, lambda held: self._safely(self._begin, held))
+            self._updates = updates
+            self._repeats = Repeats(evaluator, self._is_open, updates.is_busy)
         except GraphportError as error:
             self._refuse(error, EXIT_NODES)
             return

@@ -81,6 +81,7 @@ class Outbox(WatchAnswers):
         # Demands that are granted more than they have sent.
         self._pent: set[int] = set()
         self._bulk = Bulk()
+        self._long = self._bulk.waiting
         self._overdue = Overdue(loop, self._expire)
         transport.on_room(self.flush)
 
@@ -94,7 +95,7 @@ class Outbox(WatchAnswers):
 
     def send_about(self, number: int, packed: bytes) -> None:
         """Queue a packed message about a demand or request: in parts if it is long, and never before one that is."""
-        if len(packed) > PART_BYTES or (self._bulk and number in self._bulk):
+        if len(packed) > PART_BYTES or number in self._long:
             self._add_bulk(number, packed)
         else:
             self.send(packed)
@@ -139,7 +140,7 @@ class Outbox(WatchAnswers):
 
     def holds(self, demand: int) -> bool:
         """See `DemandSink.holds`."""
-        return (bool(self._windows) and demand in self._windows) or (bool(self._bulk) and demand in self._bulk)
+        return demand in self._windows or demand in self._long
 
     def cancel(self, demand: int) -> None:
         """The BEAM wants no more of a demand that the evaluator has answered, if it still waits here."""
@@ -190,7 +191,11 @@ class Outbox(WatchAnswers):
     def complete_prepared(self, demand: int, prepared: _Prepared, us: int) -> None:
         """See `DemandSink.complete_prepared`."""
         if us < _SMALL_US:
-            self._end(demand, messages.complete_of(demand, prepared.before, us, prepared.after))
+            packed = messages.complete_of(demand, prepared.before, us, prepared.after)
+            if self._last_text or self._progress or self._windows or self._long:
+                self._end(demand, packed)
+            else:
+                self.send(packed)
         else:
             self.complete(demand, prepared.node, prepared.outputs, {**prepared.meta, "us": us})
 
@@ -201,7 +206,7 @@ class Outbox(WatchAnswers):
             # Only names of such a length can do that; the demand's number is what counts.
             packed = messages.demand_error(demand, str(node)[:_SHOWN_NAME], fault(error))
         # Not a node's own stop: what it said before that is as good as before any other failure.
-        if isinstance(error, DemandStopped) and error.node_id is None and (self._windows or self._bulk):
+        if isinstance(error, DemandStopped) and error.node_id is None and (self._windows or self._long):
             self.drop(demand)
         self._end(demand, packed)
 
@@ -262,7 +267,7 @@ class Outbox(WatchAnswers):
             self._release(demand, window)
             return
         self._last_text.pop(demand, None)
-        if replay.size > _AT_ONCE_BYTES or (self._bulk and demand in self._bulk):
+        if replay.size > _AT_ONCE_BYTES or demand in self._long:
             self._add_bulk(demand, replay)
             return
         while not replay.over:
@@ -292,7 +297,7 @@ class Outbox(WatchAnswers):
         if before is not None and not before.sent:
             before.packed = packed
             return
-        is_bulk = bool(self._bulk) and demand in self._bulk
+        is_bulk = demand in self._long
         if len(self._queue) < _BACKLOG_MESSAGES and not self._shut and not is_bulk:
             self.send(packed)
             return
@@ -349,7 +354,7 @@ class Outbox(WatchAnswers):
             window.put_text(node, port, chunk, utf8_size(chunk))
             self._release(demand, window)
             return
-        if (len(self._queue) < _BACKLOG_MESSAGES and not self._shut) or (self._bulk and demand in self._bulk):
+        if (len(self._queue) < _BACKLOG_MESSAGES and not self._shut) or demand in self._long:
             if self._last_text:
                 self._last_text.pop(demand, None)  # what comes later must not be joined to what lies before this
             self.send_about(demand, messages.node_stream(demand, node, port, chunk))
@@ -381,7 +386,7 @@ class Outbox(WatchAnswers):
             window = self._windows.get(demand)
             if window is not None and window.behind:
                 return True
-        return bool(self._bulk) and self._bulk.behind(demand)
+        return bool(self._long) and self._bulk.behind(demand)
 
     async def caught_up(self, demand: int) -> None:
         """See `DemandSink.caught_up`."""
@@ -416,7 +421,7 @@ class Outbox(WatchAnswers):
         self._flush_planned = False
         if self._queue:
             self._flush_queue()
-        if self._bulk:
+        if self._long:
             self._flush_bulk()
         if self._waiters and not self.congested:
             self._waiters.wake()
@@ -435,13 +440,9 @@ class Outbox(WatchAnswers):
         if self._sent_bytes - self._read_by_beam + self._queued_bytes < READ_WINDOW_BYTES and not self._unpacked:
             # The usual case: everything goes, and all of it is packed.
             self._gone += len(queue)
-            if len(queue) == 1:
-                self._sent_bytes += self._queued_bytes
-                pieces = [lone(queue.popleft())]  # type: ignore[arg-type]
-            else:
-                pieces, size = join(queue)  # type: ignore[arg-type]
-                queue.clear()
-                self._sent_bytes += size
+            pieces, size = join(queue, self._queued_bytes)  # type: ignore[arg-type]
+            queue.clear()
+            self._sent_bytes += size
             self._queued_bytes = 0
             self._transport.write(pieces)
         else:
@@ -452,7 +453,7 @@ class Outbox(WatchAnswers):
         if self._sent_bytes - self._part_at >= _BETWEEN_PARTS_BYTES and self._bulk.due(self._gone):
             self._send_part()  # or a queue that never empties would keep them here for ever
         while (
-            self._bulk
+            self._long
             and not self._queue
             and not self._transport.backlog
             and self._sent_bytes - self._read_by_beam < BULK_WINDOW_BYTES
@@ -471,12 +472,12 @@ class Outbox(WatchAnswers):
         queue = self._queue
         while queue and not self._shut:
             batch: list[bytes] = []
-            room = READ_WINDOW_BYTES - (self._sent_bytes - self._read_by_beam)
-            while queue and room > 0:
+            taken, room = 0, READ_WINDOW_BYTES - (self._sent_bytes - self._read_by_beam)
+            while queue and taken < room:
                 head = self._take()
                 batch.append(head)
-                room -= len(head)
-            pieces, size = join(batch)
+                taken += len(head)
+            pieces, size = join(batch, taken)
             self._sent_bytes += size
             self._transport.write(pieces)
 

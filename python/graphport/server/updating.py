@@ -154,6 +154,10 @@ class Updates:
         """Whether a demand waits here."""
         return demand in self._held
 
+    def is_busy(self, session: int) -> bool:
+        """Whether a demand for a session has to wait for an update."""
+        return session in self._lines
+
     def hold(self, message: messages.DemandAsync) -> bool:
         """Keep a demand until the updates before it are applied; returns False if there are none."""
         line = self._lines.get(message.session) if self._lines else None

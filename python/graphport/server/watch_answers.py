@@ -14,7 +14,6 @@ from graphport.wire.limits import MAX_VALUE_BYTES, PART_BYTES
 
 if TYPE_CHECKING:
     from graphport.contracts.sink import Target
-    from graphport.server.bulk import Bulk
     from graphport.server.pending import JoinedText, Latest
     from graphport.server.window import Window
 
@@ -26,7 +25,7 @@ class WatchAnswers:
 
     # All of them the outbox's.
     _windows: dict[int, Window]
-    _bulk: Bulk
+    _long: dict[int, int]
     _last_text: dict[int, JoinedText]
     _progress: dict[int, dict[str, Latest]]
 
@@ -56,7 +55,7 @@ class WatchAnswers:
             self._release(demand, window)
             return
         self._last_text.pop(demand, None)
-        if alone and len(packed) <= PART_BYTES and demand not in self._bulk:
+        if alone and len(packed) <= PART_BYTES and demand not in self._long:
             # Like progress, of a node that no node can be.
             self._tell_progress(demand, "", packed, None)
         else:

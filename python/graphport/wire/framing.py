@@ -13,7 +13,7 @@ from graphport.core.errors import WireError
 from graphport.wire.limits import MAX_FRAME_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
 _LENGTH: Final = struct.Struct(">I")
 # Payloads of at least this many bytes are given out as views.
@@ -74,12 +74,18 @@ def lone(message: bytes) -> bytes:
     return _LENGTH.pack(len(message)) + message
 
 
-def join(messages: Iterable[bytes]) -> tuple[list[bytes], int]:
+def join(messages: Collection[bytes], size: int) -> tuple[list[bytes], int]:
     """Frames holding the packed messages in order, as pieces to write, and the sum of payload bytes.
 
     A lone message is a frame of its own; neighbours share batch frames of about `BATCH_BYTES`.
+
+    Args:
+        messages: at least one.
+        size: the bytes of all of them.
     """
     pieces: list[bytes] = []
+    if size <= BATCH_BYTES:
+        return pieces, _close_batch(pieces, messages, size)
     batch: list[bytes] = []
     batch_bytes = payload_bytes = 0
     for message in messages:
@@ -88,12 +94,10 @@ def join(messages: Iterable[bytes]) -> tuple[list[bytes], int]:
             batch, batch_bytes = [], 0
         batch.append(message)
         batch_bytes += len(message)
-    if batch:
-        payload_bytes += _close_batch(pieces, batch, batch_bytes)
-    return pieces, payload_bytes
+    return pieces, payload_bytes + _close_batch(pieces, batch, batch_bytes)
 
 
-def _close_batch(pieces: list[bytes], batch: list[bytes], batch_bytes: int) -> int:
+def _close_batch(pieces: list[bytes], batch: Collection[bytes], batch_bytes: int) -> int:
     count = len(batch)
     if count == 1:
         head = b""

@@ -38,6 +38,12 @@ if TYPE_CHECKING:
     from graphport.wire.messages import Message
 
 
+# What a demand begins with as the BEAM writes it: behind this stands its number, then what it asks for.
+DEMAND_HEAD: Final = b"\x95\xacdemand_async\xcf"
+DEMAND_NUMBER: Final = slice(len(DEMAND_HEAD), len(DEMAND_HEAD) + 8)
+DEMAND_REST: Final = slice(DEMAND_NUMBER.stop, None)
+
+
 def parse_frame(payload: bytes | memoryview) -> list[Message]:
     """The messages of one frame, in order. A message that is wrong in itself comes back as `Malformed`.
 
