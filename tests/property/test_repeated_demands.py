@@ -138,7 +138,7 @@ def test_whatever_is_asked_again_is_answered_as_if_it_was_read(options: dict[str
 
 
 def test_a_number_that_is_open_is_refused_also_for_what_was_asked_before() -> None:
-    s = ("demand_async", 1, 1, "s", {})
+    s: tuple[Any, ...] = ("demand_async", 1, 1, "s", {})
     conversation = [s, s, ("demand_async", 1, 1, "waits", {}), s, ("cancel", 1), s]
     told, taken = answers(conversation, packed)
 
@@ -151,7 +151,7 @@ def test_what_begins_like_another_message_is_read() -> None:
     """Only the head says that it is a demand: what follows a number could stand in other messages too."""
     demand = packed(["demand_async", 1, 1, "s", {}])
     other = demand.replace(b"demand_async", b"demand_asynk")
-    again = [("demand_async", 1, 1, "s", {})] * 2
+    again: list[tuple[Any, ...]] = [("demand_async", 1, 1, "s", {})] * 2
     told, _taken = answers([*again, other], packed)
 
     assert [message[0] for message in told].count("demand_complete") == 2
