@@ -19,8 +19,10 @@ from graphport.demand.evaluator import Evaluator
 from graphport.graph.catalogue import Catalogue
 from graphport.server.connection import Connection
 from graphport.server.outbox import Outbox
+from graphport.server.repeats import Repeats
 from graphport.wire.codec import pack
 from graphport.wire.framing import join, lone
+from graphport.wire.messages import DemandAsync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -145,6 +147,43 @@ def test_a_number_that_is_open_is_refused_also_for_what_was_asked_before() -> No
     assert taken == 2
     assert told == answers(conversation, pack)[0]
     assert [message[2]["code"] for message in told if message[0] == "error"] == ["duplicate_id"]
+
+
+def test_a_number_beyond_63_bits_is_refused_also_for_what_was_asked_before() -> None:
+    s: tuple[Any, ...] = ("demand_async", 1, 1, "s", {})
+    told, taken = answers([s, s, ("demand_async", 2**63, 1, "s", {})], packed)
+
+    assert taken == 1
+    assert told[-1][0] == "error"
+    assert told[-1][2]["code"] == "bad_message"
+
+
+@pytest.mark.anyio
+async def test_an_engine_that_is_stopping_refuses_what_it_has_in_its_cache() -> None:
+    wire, calls = Wire(), Calls()
+    catalogue = Catalogue()
+    catalogue.register(calls.source())
+    evaluator = Evaluator(catalogue, outbox := Outbox(asyncio.get_running_loop(), wire))
+    connection = Connection(outbox, lambda _options: evaluator, lambda _status: None)
+    connection.received(lone(pack(["hello", {"protocol": 1}])))
+    connection.received(lone(pack(["open", 99, 1, graph({"s": ("source", {"x": 1})}), {}])))
+    for number in (1, 2):
+        connection.received(lone(packed(["demand_async", number, 1, "s", {}])))
+    await evaluator.close()
+    connection.received(lone(packed(["demand_async", 3, 1, "s", {}])))
+
+    assert [message[0] for message in wire.messages[-3:]] == ["demand_complete", "demand_complete", "demand_error"]
+    assert wire.messages[-1][3]["code"] == "shutting_down"
+
+
+def test_of_many_different_demands_the_latest_are_known() -> None:
+    known = Repeats(None, lambda _number: False, lambda _session: False)  # type: ignore[arg-type]
+    for session in range(10_000):
+        known.note(packed(["demand_async", 1, session, "n", {}]), DemandAsync(1, session, "n"))
+
+    assert len(known) == 4_096
+    assert packed(["demand_async", 7, 9_999, "n", {}]) in known
+    assert packed(["demand_async", 7, 0, "n", {}]) not in known
 
 
 def test_what_begins_like_another_message_is_read() -> None:

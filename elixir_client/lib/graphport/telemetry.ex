@@ -107,8 +107,8 @@ defmodule Graphport.Telemetry do
   The library is looked for once, when the instance starts. `telemetry: false` turns events off, `telemetry: :nodes` adds
   those of nodes, for which the engine must report each node of every demand: as many messages more. A cached demand of two
   nodes costs the BEAM about twice its time with events, four times with those of nodes; one that calls a model does not notice.
-  While no handler is attached to any event of demands, nothing is reported of them and they cost next to nothing more; a
-  demand that began so is not reported at all.
+  While no handler is attached to any event of demands, nothing is reported of them and they cost next to nothing more (but with
+  `telemetry: :nodes`); a demand that began so is not reported at all.
 
   ## Events
 

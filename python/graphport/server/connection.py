@@ -141,6 +141,8 @@ class Connection:
         for payload in self._splitter.feed(data):
             self._frames += 1
             self._bytes += len(payload)
+            if self._over:
+                return
             if self._repeats is not None and self._repeats.answer(payload):
                 continue
             parsed = parse_frame(payload)

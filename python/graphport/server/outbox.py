@@ -63,6 +63,7 @@ class Outbox(WatchAnswers):
         self._loop = loop
         self._transport = transport
         self._queue: deque[bytes | JoinedText | Latest] = deque()
+        # Of all that waits. Where all of it is packed, frames are made by this sum.
         self._queued_bytes = 0
         # The text per demand that more may still be joined to, its nodes' progress that may still change, and how much
         # of the queue is not packed yet.
@@ -184,9 +185,11 @@ class Outbox(WatchAnswers):
         if size_of(outputs) > _PREPARED_BYTES:
             return None
         try:
-            return _Prepared(node, outputs, meta)
+            prepared = _Prepared(node, outputs, meta)
         except WireError:
             return None  # `complete` tells each demand
+        # Sizes are estimates: of a subclass of `dict` only the shell is measured, and of the node's id nothing.
+        return prepared if len(prepared.before) <= 2 * _PREPARED_BYTES else None
 
     def complete_prepared(self, demand: int, prepared: _Prepared, us: int) -> None:
         """See `DemandSink.complete_prepared`."""

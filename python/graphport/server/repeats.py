@@ -7,6 +7,7 @@ Called by `connection` for each frame.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 from graphport.graph.compile import ALL_SINKS
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
     from graphport.demand.evaluator import Evaluator
     from graphport.wire.messages import Message
 
-# Of longer demands nothing is kept, and of so many different ones.
-_LONGEST_BYTES: Final = 256
-_MOST: Final = 1_024
+# Of longer demands nothing is kept, nor of more different ones than that: each session, node and deadline is another.
+_LONGEST_BYTES: Final = 128
+_MOST: Final = 4_096
+
+_log = logging.getLogger("graphport.repeats")
 
 
 class Repeats:
@@ -42,6 +45,13 @@ class Repeats:
         self._is_busy = is_busy
         self._known: dict[bytes, tuple[int, str, bool | frozenset[str], int | None]] = {}
 
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __contains__(self, payload: bytes) -> bool:
+        """Whether what this frame asks for was asked before."""
+        return payload[DEMAND_REST] in self._known
+
     def note(self, payload: bytes | memoryview, message: Message) -> None:
         """Remember what this frame, which holds that message alone, asks for."""
         if (
@@ -55,7 +65,7 @@ class Repeats:
         rest = payload[DEMAND_REST]
         if rest not in self._known:
             if len(self._known) >= _MOST:
-                self._known.clear()
+                del self._known[next(iter(self._known))]
             self._known[rest] = (message.session, message.node, message.stream, message.deadline_ms)  # type: ignore[assignment]
 
     def answer(self, payload: bytes | memoryview) -> bool:
@@ -71,7 +81,8 @@ class Repeats:
             return False
         try:
             return self._evaluator.answer_again(demand, *known)
-        except Exception:  # the session's border: the usual way meets it too, and tells
+        except Exception:  # the session's border, as for a demand that is read: the usual way follows
+            _log.exception("a demand asked before could not be answered from the cache")
             return False
 
 

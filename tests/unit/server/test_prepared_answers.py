@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from typing import Any
 
 import pytest
@@ -40,6 +41,46 @@ def test_a_prepared_answer_is_the_plain_one(demand: int, node: str, outputs: dic
 @pytest.mark.parametrize("value", ["x" * 10_000, "\ud800"])
 async def test_what_is_large_or_cannot_travel_is_not_prepared(value: str) -> None:
     assert Outbox(asyncio.get_running_loop(), Wire()).prepare("n", {"p": value}, META) is None
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("value", [OrderedDict(text="x" * 2_000_000), [1 << 32_000] * 90], ids=["shell", "integers"])
+async def test_what_is_longer_than_it_seems_still_goes_in_parts(value: Any) -> None:
+    calls, wire = Calls(), Wire()
+    catalogue = Catalogue()
+    catalogue.register(calls.inline("long", lambda _inputs: {"value": value}))
+    box = Outbox(asyncio.get_running_loop(), wire)
+    evaluator = Evaluator(catalogue, box)
+    evaluator.open(1, graph({"n": "long"}))
+    for demand in range(1, 6):
+        evaluator.demand(demand, 1, "n")
+        evaluator.advance()
+        for _ in range(20):
+            box.flush()
+            box.credited(wire.payload_bytes)
+    await evaluator.close()
+
+    assert {message[0] for message in wire.messages} == {"part"}
+    assert {message[1] for message in wire.messages} == {1, 2, 3, 4, 5}
+
+
+@pytest.mark.anyio
+async def test_the_window_of_a_demand_answered_from_the_cache_is_closed() -> None:
+    calls, wire = Calls(), Wire()
+    catalogue = Catalogue()
+    catalogue.register(calls.source())
+    box = Outbox(asyncio.get_running_loop(), wire)
+    evaluator = Evaluator(catalogue, box)
+    evaluator.open(1, graph({"s": ("source", {"x": 1})}))
+    for demand in range(1, 5):
+        box.open_window(demand, 2)
+        evaluator.demand(demand, 1, "s")
+        evaluator.advance()
+    box.flush()
+
+    assert [message[1] for message in wire.messages] == [1, 2, 3, 4]
+    assert not any(box.holds(demand) for demand in range(1, 5))
+    await evaluator.close()
 
 
 @pytest.mark.anyio

@@ -53,7 +53,8 @@ defmodule Graphport.Instance.Spans do
     ArgumentError -> nil
   end
 
-  # A span that nobody hears costs a cached demand as much as all the rest of it. Those of nodes hang on their demand's.
+  # A span that nobody hears costs a cached demand as much as all the rest of it. Those of nodes hang on their demand's. What
+  # a handler was configured with is copied here, as in each `execute/3`.
   defp heard?(%{nodes?: nodes?, asks?: asks?}) when nodes? or not asks?, do: true
   defp heard?(_telemetry), do: Enum.any?(@demand_events, &(handler_table().list_for_event(&1) != []))
 

@@ -216,11 +216,13 @@ defmodule Graphport.Instance.EngineTest do
           os_pid = os_pid(name)
           {:ok, _demand} = Graphport.demand_async(session, "silent")
           {:ok, instance} = Instance.fetch(name)
-          owners = for pid <- [instance.table, owner(instance.name)], do: Process.monitor(pid)
+          # Those directly under the supervisor log their end, and some end last.
+          children = for {_id, pid, _type, _modules} <- Supervisor.which_children(supervisor), do: pid
+          ends = for pid <- [instance.table, owner(instance.name) | children], do: Process.monitor(pid)
           Process.unlink(supervisor)
           Process.exit(supervisor, :kill)
           assert_receive {:demand_error, "silent", %Error{code: :shutting_down}}, 5_000
-          for owner <- owners, do: assert_receive({:DOWN, ^owner, :process, _pid, _reason}, 5_000)
+          for monitor <- ends, do: assert_receive({:DOWN, ^monitor, :process, _pid, _reason}, 5_000)
           eventually(fn -> not os_alive?(os_pid) end)
           assert mailbox() == []
         end)
