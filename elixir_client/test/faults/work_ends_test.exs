@@ -115,6 +115,8 @@ defmodule Graphport.Faults.WorkEndsTest do
       test "the last of its demanders leaves", %{session: session, path: path} do
         [{first, _}, {second, _}] = for _ <- 1..2, do: demander(session, @node)
         for pid <- [first, second], do: assert_receive({:started, ^pid}, 10_000)
+        # A node is told as started when it is given to a thread, which may take it up later.
+        begun(path)
         Process.exit(first, :kill)
         assert_receive {:DOWN, _monitor, :process, ^first, :killed}
         assert_receive {:demand, ^second, demand}
@@ -150,7 +152,7 @@ defmodule Graphport.Faults.WorkEndsTest do
             eventually(fn -> not Demands.open?(instance, demand.ref) end)
         end
 
-        # A node is told as started when it is given to a thread, which may take it up later.
+        # As above: it has begun once, for both.
         begun(path)
         File.write!(path <> ".go", "")
         assert_receive {:answer, ^stays, %{"text" => "done"}}, 10_000

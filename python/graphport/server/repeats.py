@@ -70,8 +70,8 @@ class Repeats:
 
     def answer(self, payload: bytes | memoryview) -> bool:
         """Answer the demand in this frame from the cache, if it is one asked before; returns whether it was."""
-        # Views are long.
-        if not isinstance(payload, bytes) or not payload.startswith(DEMAND_HEAD):
+        # Views are long, and hashing what is long takes more than reading it.
+        if not isinstance(payload, bytes) or len(payload) > _LONGEST_BYTES or not payload.startswith(DEMAND_HEAD):
             return False
         known = self._known.get(payload[DEMAND_REST])
         if known is None:
