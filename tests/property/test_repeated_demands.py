@@ -219,7 +219,7 @@ def test_what_is_asked_in_a_batch_is_answered() -> None:
         connection.received(lone(pack(["open", 99, 1, graph({"s": ("source", {"x": 1})}), {}])))
         one, another = (packed(["demand_async", number, 1, "s", {}]) for number in (3, 4))
         for _ in range(2):
-            pieces, _size = join([one, another], len(one + another))
+            pieces, _size = join([one, another])
             connection.received(b"".join(pieces))
             connection.received(lone(one))
         await evaluator.close()

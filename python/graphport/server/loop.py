@@ -8,8 +8,11 @@ Called by `app.engine` and `graphport.erlport`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+import signal
+import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +27,7 @@ _FIRST_PRIVATE_FD: Final = 10
 # makes no headway worth the name. So many at once are borne, and so many in each second for ever.
 _MOST_AT_ONCE: Final = 1_000
 _MOST_A_SECOND: Final = 20
+_LAST_WORDS_S: Final = 1.0
 
 _PACKAGE: Final = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 
@@ -34,11 +38,13 @@ class LastWords:
     """How to tell the other side why the engine ends, once there is somebody to tell.
 
     Attributes:
-        say: takes the reason as a text; sends it at once or not at all.
+        say: takes the reason as a text.
+        drain: blocks until the wire has taken what was said, at most for so many seconds.
     """
 
     def __init__(self) -> None:
         self.say: Callable[[str], None] = _nobody
+        self.drain: Callable[[float], None] = _nobody
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
@@ -84,9 +90,26 @@ def run_to_its_end(
             left, last = min(_MOST_AT_ONCE, left + (now - last) * _MOST_A_SECOND) - 1, now
             if loop.is_closed() or left < 0 or _was_ours(escaped.__traceback__):
                 if last_words is not None:
-                    last_words.say(f"the engine cannot go on: a node interrupted it by {type(escaped).__name__}")
+                    _speak(last_words, f"the engine cannot go on: a node interrupted it by {type(escaped).__name__}")
                 return EXIT_BROKEN
             _log.error("a node interrupted the engine's loop, which goes on", exc_info=escaped)
+
+
+def _speak(last_words: LastWords, reason: str) -> None:
+    for _ in range(_MOST_AT_ONCE):
+        with contextlib.suppress(BaseException):  # of a handler that was due already
+            _ignore_signals()
+            break
+    last_words.say(reason)
+    last_words.drain(_LAST_WORDS_S)
+
+
+def _ignore_signals() -> None:
+    """Run no signal handler of a node any more: what interrupted the engine would interrupt its last words."""
+    if threading.current_thread() is threading.main_thread():
+        for number in signal.valid_signals():
+            if callable(signal.getsignal(number)):
+                signal.signal(number, signal.SIG_IGN)
 
 
 def _was_ours(trace: TracebackType | None) -> bool:
@@ -98,5 +121,5 @@ def _was_ours(trace: TracebackType | None) -> bool:
     return any(name.startswith(_PACKAGE) for name in frames[1:])
 
 
-def _nobody(_reason: str) -> None:
+def _nobody(_what: object) -> None:
     return

@@ -63,7 +63,7 @@ class Outbox(WatchAnswers):
         self._loop = loop
         self._transport = transport
         self._queue: deque[bytes | JoinedText | Latest] = deque()
-        # Of all that waits. Where all of it is packed, frames are made by this sum.
+        # Of all that waits. Not for the length of a frame: an interrupted `send` leaves it wrong.
         self._queued_bytes = 0
         # The text per demand that more may still be joined to, its nodes' progress that may still change, and how much
         # of the queue is not packed yet.
@@ -312,9 +312,9 @@ class Outbox(WatchAnswers):
         self._queue_unpacked(latest)
 
     def _queue_unpacked(self, what: JoinedText | Latest) -> None:
+        self._unpacked += 1  # first: interrupted here, the next flush only takes the longer way
         self._queue.append(what)
         self._queued_bytes += what.size
-        self._unpacked += 1
         self._plan_flush()
 
     def degraded(self, stuck: int, reason: str) -> None:
@@ -443,7 +443,7 @@ class Outbox(WatchAnswers):
         if self._sent_bytes - self._read_by_beam + self._queued_bytes < READ_WINDOW_BYTES and not self._unpacked:
             # The usual case: everything goes, and all of it is packed.
             self._gone += len(queue)
-            pieces, size = join(queue, self._queued_bytes)  # type: ignore[arg-type]
+            pieces, size = join(queue)  # type: ignore[arg-type]
             queue.clear()
             self._sent_bytes += size
             self._queued_bytes = 0
@@ -480,7 +480,7 @@ class Outbox(WatchAnswers):
                 head = self._take()
                 batch.append(head)
                 taken += len(head)
-            pieces, size = join(batch, taken)
+            pieces, size = join(batch)
             self._sent_bytes += size
             self._transport.write(pieces)
 

@@ -52,10 +52,12 @@ async def serve(
     """
     loop = asyncio.get_running_loop()
     if stdio:
-        transport: Transport = ThreadTransport(loop, wire, at_end=end_soon)
+        transport: PipeTransport | ThreadTransport = ThreadTransport(loop, wire, at_end=end_soon)
     else:
         watch_hang_up(wire.read)
         transport = PipeTransport(loop, wire)
+    if last_words is not None:
+        last_words.drain = transport.drain
     return await converse(transport, captured, start=start, stop=stop, last_words=last_words)
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 import queue
+import select
 import threading
 from collections import deque
+from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
@@ -92,6 +94,15 @@ class PipeTransport:
             self.backlog = len(data) - written
             self._loop.add_writer(self._fds.write, self._writable)
 
+    def drain(self, seconds: float) -> None:
+        """Block until everything is written, at most so long: for a loop that is not going on."""
+        until = monotonic() + seconds
+        poll = select.poll()
+        poll.register(self._fds.write, select.POLLOUT)
+        while self._waiting and not self._ended and (left := until - monotonic()) > 0:
+            if poll.poll(left * 1_000):
+                self._writable()
+
     def _writable(self) -> None:
         try:
             while self._waiting:
@@ -146,8 +157,9 @@ class ThreadTransport:
     def start(self, on_bytes: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
         """See `Transport.start`."""
         self._on_bytes, self._on_end = on_bytes, on_end
-        for name, body in (("reader", self._read), ("writer", self._write_out)):
-            threading.Thread(target=body, name=f"graphport-{name}", daemon=True).start()
+        self._writer = threading.Thread(target=self._write_out, name="graphport-writer", daemon=True)
+        self._writer.start()
+        threading.Thread(target=self._read, name="graphport-reader", daemon=True).start()
 
     def write(self, pieces: list[bytes]) -> None:
         """See `Transport.write`."""
@@ -160,6 +172,11 @@ class ThreadTransport:
     def on_room(self, callback: Callable[[], None]) -> None:
         """See `Transport.on_room`."""
         self._on_room = callback
+
+    def drain(self, seconds: float) -> None:
+        """Block until everything is written, at most so long: for a loop that is not going on. Write nothing more."""
+        self._out.put(b"")
+        self._writer.join(seconds)
 
     def _read(self) -> None:
         while True:
@@ -177,6 +194,8 @@ class ThreadTransport:
     def _write_out(self) -> None:
         while True:
             data = self._out.get()
+            if not data:
+                return
             view = memoryview(data)
             try:
                 while view:

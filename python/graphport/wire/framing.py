@@ -74,16 +74,16 @@ def lone(message: bytes) -> bytes:
     return _LENGTH.pack(len(message)) + message
 
 
-def join(messages: Collection[bytes], size: int) -> tuple[list[bytes], int]:
+def join(messages: Collection[bytes]) -> tuple[list[bytes], int]:
     """Frames holding the packed messages in order, as pieces to write, and the sum of payload bytes.
 
     A lone message is a frame of its own; neighbours share batch frames of about `BATCH_BYTES`.
 
     Args:
         messages: at least one.
-        size: the bytes of all of them.
     """
     pieces: list[bytes] = []
+    size = sum(map(len, messages))
     if size <= BATCH_BYTES:
         return pieces, _close_batch(pieces, messages, size)
     batch: list[bytes] = []

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from graphport.server.loop import new_loop, run_to_its_end
+from graphport.server.loop import EXIT_BROKEN, LastWords, new_loop, run_to_its_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,3 +76,42 @@ def test_what_is_thrown_in_the_turn_of_its_return_changes_nothing(
         assert run_to_its_end(loop, main()) == 7
     finally:
         loop.close()
+
+
+def test_last_words_are_said_and_waited_for_out_of_reach_of_signal_handlers(
+    make_loop: Callable[[], asyncio.AbstractEventLoop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("graphport.server.loop._MOST_AT_ONCE", 10)
+    done: list[object] = []
+
+    def interrupt(*_args: object) -> None:
+        sys.exit(8)
+
+    def say(reason: str) -> None:
+        signal.raise_signal(signal.SIGALRM)
+        done.append(reason)
+
+    async def main() -> int:
+        loop = asyncio.get_running_loop()
+
+        def again() -> None:
+            loop.call_later(0.001, again)
+            sys.exit(9)
+
+        signal.signal(signal.SIGALRM, interrupt)
+        loop.call_soon(again)
+        await asyncio.sleep(3_600)
+        return 0
+
+    last_words = LastWords()
+    last_words.say, last_words.drain = say, done.append
+    before = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    loop = make_loop()
+    try:
+        assert run_to_its_end(loop, main(), last_words) == EXIT_BROKEN
+    finally:
+        for number, handler in before.items():
+            if callable(handler) or number == signal.SIGALRM:
+                signal.signal(number, handler)
+        loop.close()
+    assert done == ["the engine cannot go on: a node interrupted it by SystemExit", 1.0]

@@ -33,6 +33,16 @@ class Shut:
         self.box.flush()
 
 
+class InterruptsOnce(bytes):
+    """A message at whose measuring a signal handler raises, the first time."""
+
+    def __len__(self) -> int:
+        if not hasattr(self, "measured"):
+            self.measured = True
+            raise SystemExit(9)
+        return super().__len__()
+
+
 def text_of(rows: list[Any], demand: int) -> str:
     return "".join(row[4] for row in rows if row[0] == "node_stream" and row[1] == demand)
 
@@ -47,6 +57,19 @@ async def test_what_is_sent_in_one_turn_is_written_at_once() -> None:
 
     assert wire.writes == 1
     assert wire.messages == [["pong", number] for number in range(100)]
+
+
+async def test_what_is_said_after_an_interrupted_message_comes_in_whole_frames() -> None:
+    wire = Wire()
+    box = Outbox(asyncio.get_running_loop(), wire)
+    box.send(messages.pong(1))
+    with pytest.raises(SystemExit):
+        box.send(InterruptsOnce(messages.pong(2)))
+
+    box.send(messages.pong(3))
+    box.flush()
+
+    assert wire.messages == [["pong", 1], ["pong", 2], ["pong", 3]]
 
 
 async def test_nothing_is_written_while_the_window_is_shut() -> None:

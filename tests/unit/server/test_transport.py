@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -62,6 +64,20 @@ def ends() -> Iterator[Ends]:
         os.close(fd)
 
 
+@pytest.fixture
+def still() -> Iterator[asyncio.AbstractEventLoop]:
+    """A loop that runs only when it is told to."""
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+async def started_with(data: bytes, kind: Any, ends: Ends) -> Any:
+    transport = ends.start(kind)
+    transport.write([data])
+    return transport
+
+
 @each
 async def test_bytes_come_in_and_the_end_is_told_once(kind: Any, ends: Ends) -> None:
     ends.start(kind)
@@ -98,6 +114,43 @@ async def test_more_than_the_pipe_holds_waits_and_keeps_its_order(kind: Any, end
     assert not ends.ended
     ends.close(ends.write)
     await until(lambda: ends.ended > 0)
+
+
+@each
+def test_what_waits_can_be_written_while_the_loop_stands_still(
+    kind: Any, ends: Ends, still: asyncio.AbstractEventLoop
+) -> None:
+    data = bytes(1_000_000)
+    transport = still.run_until_complete(started_with(data, kind, ends))
+    out = bytearray()
+
+    def take() -> None:
+        while len(out) < len(data):
+            select.select([ends.read], [], [], 10)
+            out.extend(ends.take())
+
+    reader = threading.Thread(target=take)
+    reader.start()
+    transport.drain(10)
+    reader.join()
+
+    assert bytes(out) == data
+    ends.close(ends.write)
+    still.run_until_complete(until(lambda: ends.ended > 0))
+
+
+@each
+def test_a_far_end_that_reads_nothing_is_not_waited_for_longer_than_asked(
+    kind: Any, ends: Ends, still: asyncio.AbstractEventLoop
+) -> None:
+    transport = still.run_until_complete(started_with(bytes(1_000_000), kind, ends))
+
+    transport.drain(0.05)
+
+    assert len(ends.take()) < 1_000_000
+    ends.close(ends.write)
+    ends.close(ends.read)
+    still.run_until_complete(until(lambda: ends.ended > 0))
 
 
 @each

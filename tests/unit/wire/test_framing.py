@@ -47,7 +47,7 @@ def test_a_length_over_the_limit_is_a_bad_frame_before_its_bytes_have_come(lengt
 def test_a_lone_message_is_a_frame_of_its_own() -> None:
     message = pack(["pong", 1])
 
-    pieces, size = join([message], len(message))
+    pieces, size = join([message])
 
     assert b"".join(pieces) == framed(message)
     assert size == len(message)
@@ -57,7 +57,7 @@ def test_a_lone_message_is_a_frame_of_its_own() -> None:
 def test_neighbours_share_batch_frames(count: int) -> None:
     messages = [pack(["pong", 1])] * count
 
-    pieces, size = join(messages, sum(map(len, messages)))
+    pieces, size = join(messages)
 
     payloads = FrameSplitter().feed(b"".join(pieces))
     assert [message for payload in payloads for message in unpack(payload)] == [["pong", 1]] * count
@@ -70,7 +70,7 @@ def test_a_large_message_between_small_ones_keeps_its_place() -> None:
     large = ["reply", 1, "x" * (MAX_FRAME_BYTES - 100)]
 
     messages = [pack(["pong", 1]), pack(large), pack(["pong", 2])]
-    pieces, _ = join(messages, sum(map(len, messages)))
+    pieces, _ = join(messages)
 
     payloads = FrameSplitter().feed(b"".join(pieces))
     assert [unpack(payload) for payload in payloads] == [["pong", 1], large, ["pong", 2]]
