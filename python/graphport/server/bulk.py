@@ -46,8 +46,8 @@ class Bulk:
     def add(self, number: int, what: bytes | Latest | Replay, after: int) -> None:
         """Queue something about that demand or request, to go when `after` other messages have."""
         size = len(what) if isinstance(what, bytes) else what.size
-        self._queue.append(_Item(number, what, size, after))
         self.waiting[number] = self.waiting.get(number, 0) + size
+        self._queue.append(_Item(number, what, size, after))
 
     def behind(self, demand: int) -> bool:
         """Whether so much of it waits that nodes should be held back."""
@@ -91,8 +91,8 @@ class Bulk:
         self._packed, self._seq = None, 0
         if isinstance(item.what, Replay) and not item.what.over:
             return
-        self._queue.popleft()
         self.waiting[item.number] -= item.size
         # Nothing counts for no bytes, so none are left only with the last.
         if not self.waiting[item.number]:
             del self.waiting[item.number]
+        self._queue.popleft()

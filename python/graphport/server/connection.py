@@ -169,8 +169,10 @@ class Connection:
 
     def _refuse(self, error: GraphportError, status: int) -> None:
         self._over = True
-        self._outbox.send(messages.error(None, fault(error)))
-        self._outbox.flush()
+        try:
+            self._outbox.flush()
+        finally:
+            self._outbox.send_last(messages.error(None, fault(error)))
         self._end(status)
 
     def _greet(self, message: messages.Message) -> None:

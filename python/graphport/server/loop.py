@@ -77,6 +77,18 @@ def run_to_its_end(
         What `main` returned, or `EXIT_BROKEN` if the loop cannot go on.
     """
     task = loop.create_task(main)
+    try:
+        return _bear(loop, task)
+    except BaseException as escaped:
+        if task.done():
+            raise
+        if last_words is not None:
+            _speak(last_words, f"the engine cannot go on: a node interrupted it by {type(escaped).__name__}")
+        return EXIT_BROKEN
+
+
+def _bear(loop: asyncio.AbstractEventLoop, task: asyncio.Task[int]) -> int:
+    """What the task returns; raises what is not to be borne."""
     left, last = float(_MOST_AT_ONCE), monotonic()
     while True:
         try:
@@ -89,9 +101,7 @@ def run_to_its_end(
             now = monotonic()
             left, last = min(_MOST_AT_ONCE, left + (now - last) * _MOST_A_SECOND) - 1, now
             if loop.is_closed() or left < 0 or _was_ours(escaped.__traceback__):
-                if last_words is not None:
-                    _speak(last_words, f"the engine cannot go on: a node interrupted it by {type(escaped).__name__}")
-                return EXIT_BROKEN
+                raise
             _log.error("a node interrupted the engine's loop, which goes on", exc_info=escaped)
 
 
@@ -100,8 +110,10 @@ def _speak(last_words: LastWords, reason: str) -> None:
         with contextlib.suppress(BaseException):  # of a handler that was due already
             _ignore_signals()
             break
-    last_words.say(reason)
-    last_words.drain(_LAST_WORDS_S)
+    try:
+        last_words.say(reason)
+    finally:
+        last_words.drain(_LAST_WORDS_S)
 
 
 def _ignore_signals() -> None:

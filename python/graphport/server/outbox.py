@@ -94,6 +94,10 @@ class Outbox(WatchAnswers):
         self._queued_bytes += len(packed)
         self._plan_flush()
 
+    def send_last(self, packed: bytes) -> None:
+        """Send a packed message at once, past the window: no credit will be read any more."""
+        self._transport.write([lone(packed)])
+
     def send_about(self, number: int, packed: bytes) -> None:
         """Queue a packed message about a demand or request: in parts if it is long, and never before one that is."""
         if len(packed) > PART_BYTES or number in self._long:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -12,13 +13,23 @@ import pytest
 from graphport.server.loop import EXIT_BROKEN, LastWords, new_loop, run_to_its_end
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture(params=[asyncio.new_event_loop, new_loop], ids=["asyncio", "the engine's"])
 def make_loop(request: pytest.FixtureRequest) -> Callable[[], asyncio.AbstractEventLoop]:
     made: Callable[[], asyncio.AbstractEventLoop] = request.param
     return made
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Signal handlers are afterwards as they were."""
+    before = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    yield
+    for number, handler in before.items():
+        if signal.getsignal(number) != handler:
+            signal.signal(number, handler)
 
 
 def test_exits_of_tasks_and_callbacks_are_borne(make_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
@@ -78,6 +89,7 @@ def test_what_is_thrown_in_the_turn_of_its_return_changes_nothing(
         loop.close()
 
 
+@pytest.mark.usefixtures("handlers")
 def test_last_words_are_said_and_waited_for_out_of_reach_of_signal_handlers(
     make_loop: Callable[[], asyncio.AbstractEventLoop], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,7 +100,7 @@ def test_last_words_are_said_and_waited_for_out_of_reach_of_signal_handlers(
         sys.exit(8)
 
     def say(reason: str) -> None:
-        signal.raise_signal(signal.SIGALRM)
+        signal.raise_signal(signal.SIGUSR1)
         done.append(reason)
 
     async def main() -> int:
@@ -98,20 +110,44 @@ def test_last_words_are_said_and_waited_for_out_of_reach_of_signal_handlers(
             loop.call_later(0.001, again)
             sys.exit(9)
 
-        signal.signal(signal.SIGALRM, interrupt)
+        signal.signal(signal.SIGUSR1, interrupt)
         loop.call_soon(again)
         await asyncio.sleep(3_600)
         return 0
 
     last_words = LastWords()
     last_words.say, last_words.drain = say, done.append
-    before = {number: signal.getsignal(number) for number in signal.valid_signals()}
     loop = make_loop()
     try:
         assert run_to_its_end(loop, main(), last_words) == EXIT_BROKEN
     finally:
-        for number, handler in before.items():
-            if callable(handler) or number == signal.SIGALRM:
-                signal.signal(number, handler)
         loop.close()
     assert done == ["the engine cannot go on: a node interrupted it by SystemExit", 1.0]
+
+
+@pytest.mark.usefixtures("handlers")
+def test_an_engine_that_is_interrupted_while_it_bears_an_interruption_says_so(
+    make_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    done: list[object] = []
+
+    class Interrupts(logging.Handler):
+        def emit(self, _record: logging.LogRecord) -> None:
+            raise KeyboardInterrupt
+
+    async def main() -> int:
+        asyncio.get_running_loop().call_soon(sys.exit, 9)
+        await asyncio.sleep(3_600)
+        return 0
+
+    last_words = LastWords()
+    last_words.say, last_words.drain = done.append, done.append
+    logger, handler = logging.getLogger("graphport.loop"), Interrupts()
+    logger.addHandler(handler)
+    loop = make_loop()
+    try:
+        assert run_to_its_end(loop, main(), last_words) == EXIT_BROKEN
+    finally:
+        logger.removeHandler(handler)
+        loop.close()
+    assert done == ["the engine cannot go on: a node interrupted it by KeyboardInterrupt", 1.0]

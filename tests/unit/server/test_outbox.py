@@ -83,6 +83,15 @@ async def test_nothing_is_written_while_the_window_is_shut() -> None:
     assert shut.wire.messages == [["pong", 1]]
 
 
+async def test_the_last_message_is_sent_whether_the_window_is_shut_or_not() -> None:
+    shut = Shut()
+    shut.box.send(messages.pong(1))
+
+    shut.box.send_last(messages.pong(2))
+
+    assert shut.wire.messages == [["pong", 2]]
+
+
 async def test_text_is_joined_while_the_window_is_shut_and_nothing_is_lost() -> None:
     shut = Shut()
     for number in range(10_000):

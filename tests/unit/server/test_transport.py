@@ -125,14 +125,13 @@ def test_what_waits_can_be_written_while_the_loop_stands_still(
     out = bytearray()
 
     def take() -> None:
-        while len(out) < len(data):
-            select.select([ends.read], [], [], 10)
+        while len(out) < len(data) and select.select([ends.read], [], [], 10)[0]:
             out.extend(ends.take())
 
-    reader = threading.Thread(target=take)
+    reader = threading.Thread(target=take, daemon=True)
     reader.start()
     transport.drain(10)
-    reader.join()
+    reader.join(10)
 
     assert bytes(out) == data
     ends.close(ends.write)
@@ -147,7 +146,7 @@ def test_a_far_end_that_reads_nothing_is_not_waited_for_longer_than_asked(
 
     transport.drain(0.05)
 
-    assert len(ends.take()) < 1_000_000
+    assert transport.backlog > 900_000
     ends.close(ends.write)
     ends.close(ends.read)
     still.run_until_complete(until(lambda: ends.ended > 0))
