@@ -15,6 +15,8 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
+from graphport.server.awake import Awake
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
@@ -48,6 +50,7 @@ class PipeTransport:
     def __init__(self, loop: asyncio.AbstractEventLoop, fds: WireFds) -> None:
         self._loop = loop
         self._fds = fds
+        self._awake = Awake(loop)
         self._waiting: deque[memoryview] = deque()
         self._on_room: Callable[[], None] = _nothing
         self._ended = False
@@ -72,6 +75,7 @@ class PipeTransport:
         # A full read means a large frame is on its way: fewer, larger reads then.
         self._read_bytes = _LARGE_READ_BYTES if len(data) == self._read_bytes else _READ_BYTES
         self._on_bytes(data)
+        self._awake.was_read()
 
     def write(self, pieces: list[bytes]) -> None:
         """See `Transport.write`."""
