@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
 _LOOK_S: Final = 0.000_1
 # Reads further apart than this are not expected to go on.
@@ -21,34 +22,41 @@ _MOST_VAIN: Final = 6
 
 
 class Awake:
-    """Decides after each read whether the loop looks for another before it sleeps."""
+    """Decides after each read whether the loop looks for another before it sleeps.
 
-    __slots__ = ("_looking", "_loop", "_read_at", "_skip", "_until", "_vain")
+    Args:
+        loop: the event loop.
+        clock: seconds. Bound here, where tools that freeze a module's time do not find it: the loop would never sleep.
+    """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    __slots__ = ("_clock", "_looking", "_loop", "_read_at", "_skip", "_turned", "_until", "_vain")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float] = monotonic) -> None:
         self._loop = loop
-        self._looking = False
+        self._clock = clock
+        # Whether a look is under way, and whether the loop has turned for it since the last read.
+        self._looking = self._turned = False
         self._read_at = self._until = 0.0
         self._vain = self._skip = 0
 
     def was_read(self) -> None:
         """Something has been read, and dealt with."""
-        now = monotonic()
+        now = self._clock()
         close = now - self._read_at < _CLOSE_S
-        self._read_at = now
-        if self._looking:
+        self._read_at, self._until = now, now + _LOOK_S
+        if self._looking and self._turned:
+            self._turned = False
             self._vain = 0
-            self._until = now + _LOOK_S
+        elif self._looking or (close and not self._skip):  # a look without a turn was interrupted and lost
+            self._looking, self._turned = True, False
+            self._loop.call_soon(self._look)
         elif self._skip:
             self._skip -= 1
-        elif close:
-            self._looking = True
-            self._until = now + _LOOK_S
-            self._loop.call_soon(self._look)
 
     def _look(self) -> None:
         """One more turn of the loop, which polls and finds nothing or reads."""
-        if monotonic() < self._until:
+        self._turned = True
+        if self._clock() < self._until:
             self._loop.call_soon(self._look)
         else:
             self._looking = False

@@ -46,8 +46,8 @@ class Bulk:
     def add(self, number: int, what: bytes | Latest | Replay, after: int) -> None:
         """Queue something about that demand or request, to go when `after` other messages have."""
         size = len(what) if isinstance(what, bytes) else what.size
-        self.waiting[number] = self.waiting.get(number, 0) + size
         self._queue.append(_Item(number, what, size, after))
+        self.waiting[number] = self.waiting.get(number, 0) + size
 
     def behind(self, demand: int) -> bool:
         """Whether so much of it waits that nodes should be held back."""
@@ -81,7 +81,7 @@ class Bulk:
         """Forget what waits of a demand; the other side forgets what has gone of it. Returns whether there was any."""
         if self.waiting.pop(number, None) is None:
             return False
-        if self._queue[0].number == number:
+        if self._queue and self._queue[0].number == number:
             self._packed, self._seq = None, 0
         self._queue = deque(item for item in self._queue if item.number != number)
         return True
@@ -91,8 +91,11 @@ class Bulk:
         self._packed, self._seq = None, 0
         if isinstance(item.what, Replay) and not item.what.over:
             return
-        self.waiting[item.number] -= item.size
-        # Nothing counts for no bytes, so none are left only with the last.
-        if not self.waiting[item.number]:
-            del self.waiting[item.number]
+        # In this order, and `add` in the other: interrupted between, something may wait uncounted, never be counted and
+        # gone. Nothing counts for no bytes, so none are left only with the last.
+        left = self.waiting.get(item.number, 0) - item.size
+        if left > 0:
+            self.waiting[item.number] = left
+        else:
+            self.waiting.pop(item.number, None)
         self._queue.popleft()

@@ -30,6 +30,8 @@ _MOST_A_SECOND: Final = 20
 _LAST_WORDS_S: Final = 1.0
 
 _PACKAGE: Final = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
+# Where an engine with much to do is while it has nothing to do; what is interrupted there begins anew.
+_AWAKE: Final = os.path.join(os.path.dirname(__file__), "awake.py")
 
 _log = logging.getLogger("graphport.loop")
 
@@ -87,9 +89,9 @@ def run_to_its_end(
         return EXIT_BROKEN
 
 
-def _bear(loop: asyncio.AbstractEventLoop, task: asyncio.Task[int]) -> int:
+def _bear(loop: asyncio.AbstractEventLoop, task: asyncio.Task[int], clock: Callable[[], float] = monotonic) -> int:
     """What the task returns; raises what is not to be borne."""
-    left, last = float(_MOST_AT_ONCE), monotonic()
+    left, last = float(_MOST_AT_ONCE), clock()
     while True:
         try:
             return loop.run_until_complete(task)
@@ -98,7 +100,7 @@ def _bear(loop: asyncio.AbstractEventLoop, task: asyncio.Task[int]) -> int:
                 if task.cancelled() or task.exception() is not None:
                     raise
                 return task.result()  # thrown in the very turn in which it returned
-            now = monotonic()
+            now = clock()
             left, last = min(_MOST_AT_ONCE, left + (now - last) * _MOST_A_SECOND) - 1, now
             if loop.is_closed() or left < 0 or _was_ours(escaped.__traceback__):
                 raise
@@ -130,7 +132,7 @@ def _was_ours(trace: TracebackType | None) -> bool:
     while trace is not None:
         frames.append(trace.tb_frame.f_code.co_filename)
         trace = trace.tb_next
-    return any(name.startswith(_PACKAGE) for name in frames[1:])
+    return any(name.startswith(_PACKAGE) and name != _AWAKE for name in frames[1:])
 
 
 def _nobody(_what: object) -> None:

@@ -437,10 +437,8 @@ class Outbox(WatchAnswers):
 
     def _release_pent(self) -> None:
         pent, self._pent = self._pent, set()
-        for demand in pent:
-            window = self._windows.get(demand)
-            if window is not None:
-                self._release(demand, window)
+        for demand in pent & self._windows.keys():
+            self._release(demand, self._windows[demand])
 
     def _flush_queue(self) -> None:
         queue = self._queue

@@ -98,12 +98,12 @@ class PipeTransport:
             self.backlog = len(data) - written
             self._loop.add_writer(self._fds.write, self._writable)
 
-    def drain(self, seconds: float) -> None:
+    def drain(self, seconds: float, clock: Callable[[], float] = monotonic) -> None:
         """Block until everything is written, at most so long: for a loop that is not going on."""
-        until = monotonic() + seconds
+        until = clock() + seconds
         poll = select.poll()
         poll.register(self._fds.write, select.POLLOUT)
-        while self._waiting and not self._ended and (left := until - monotonic()) > 0:
+        while self._waiting and not self._ended and (left := until - clock()) > 0:
             if poll.poll(left * 1_000):
                 self._writable()
 

@@ -22,6 +22,14 @@ def make_loop(request: pytest.FixtureRequest) -> Callable[[], asyncio.AbstractEv
     return made
 
 
+def end(loop: asyncio.AbstractEventLoop) -> None:
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    loop.run_until_complete(asyncio.wait(tasks))
+    loop.close()
+
+
 @pytest.fixture
 def handlers() -> Iterator[None]:
     """Signal handlers are afterwards as they were."""
@@ -107,8 +115,9 @@ def test_last_words_are_said_and_waited_for_out_of_reach_of_signal_handlers(
         loop = asyncio.get_running_loop()
 
         def again() -> None:
-            loop.call_later(0.001, again)
-            sys.exit(9)
+            if not done:
+                loop.call_later(0.001, again)
+                sys.exit(9)
 
         signal.signal(signal.SIGUSR1, interrupt)
         loop.call_soon(again)
@@ -121,7 +130,7 @@ def test_last_words_are_said_and_waited_for_out_of_reach_of_signal_handlers(
     try:
         assert run_to_its_end(loop, main(), last_words) == EXIT_BROKEN
     finally:
-        loop.close()
+        end(loop)
     assert done == ["the engine cannot go on: a node interrupted it by SystemExit", 1.0]
 
 
@@ -149,5 +158,5 @@ def test_an_engine_that_is_interrupted_while_it_bears_an_interruption_says_so(
         assert run_to_its_end(loop, main(), last_words) == EXIT_BROKEN
     finally:
         logger.removeHandler(handler)
-        loop.close()
+        end(loop)
     assert done == ["the engine cannot go on: a node interrupted it by KeyboardInterrupt", 1.0]
