@@ -74,8 +74,11 @@ async def _evaluate(inner: InnerGraph, inputs: dict[str, Any], ctx: RunContext) 
         async with asyncio.TaskGroup() as group:
             for _ in range(min(concurrency, len(items))):
                 group.create_task(work())
-    except* GraphportError as errors:
-        failed: BaseException = errors
+    except BaseExceptionGroup as errors:  # not `except*`: in 3.11.2 what is raised there comes out in a group
+        own, others = errors.split(GraphportError)
+        if own is None or others is not None:
+            raise
+        failed: BaseException = own
         while isinstance(failed, BaseExceptionGroup):
             failed = failed.exceptions[0]
         raise failed from None
