@@ -19,7 +19,8 @@ class SharedEngine:
     """An engine that all tests of a module use, each with sessions of its own."""
 
     def __init__(self) -> None:
-        self.engine = PortClient("--nodes", "hostile_nodes", "--nodes", "hostile_values", folder=FOLDER)
+        modules = ("--nodes", "hostile_nodes", "--nodes", "hostile_values")
+        self.engine = PortClient(*modules, folder=FOLDER, gives_credit=True)
         self._numbers = count(1)
         self.engine.hello()
 
@@ -47,7 +48,6 @@ class SharedEngine:
         ends = [one for one in self.engine.messages if one[0] in ("demand_complete", "demand_error")]
         assert len({one[1] for one in ends}) == len(ends), "one last message each"
         self.engine.messages.clear()
-        self.engine.send(["credit", self.engine.frames, self.engine.bytes])
         return answer
 
 

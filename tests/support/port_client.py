@@ -15,6 +15,7 @@ from tests.support.wire import packed
 
 from graphport.wire.codec import unpack
 from graphport.wire.framing import FrameSplitter
+from graphport.wire.limits import CREDIT_EVERY_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +41,17 @@ class PortClient:
         frames: number of frames read so far, and `bytes` of their payloads.
     """
 
-    def __init__(self, *arguments: str, folder: Path | None = None, stdio: bool = False) -> None:
+    def __init__(
+        self, *arguments: str, folder: Path | None = None, stdio: bool = False, gives_credit: bool = False
+    ) -> None:
+        """Start an engine.
+
+        Args:
+            arguments: of `graphport port`.
+            folder: where its node modules lie.
+            stdio: the wire is standard input and output.
+            gives_credit: as the BEAM does, while it reads; without, the engine's window shuts after 4 MiB.
+        """
         ours_in, theirs_out = os.pipe()
         theirs_in, ours_out = os.pipe()
         # High numbers, so that none of them is where the engine expects the wire.
@@ -65,6 +76,8 @@ class PortClient:
         self._parts: dict[int, list[bytes]] = {}
         self.messages: list[Message] = []
         self.frames = self.bytes = 0
+        self._gives_credit = gives_credit
+        self._credited = 0
 
     def __enter__(self) -> PortClient:
         return self
@@ -118,6 +131,9 @@ class PortClient:
                 value = unpack(payload)
                 for message in [value] if isinstance(value[0], str) else value:
                     self._take(message)
+            if self._gives_credit and self.bytes - self._credited >= CREDIT_EVERY_BYTES:
+                self._credited = self.bytes
+                self.send(["credit", self.frames, self.bytes])
         message = self._waiting.pop(0)
         self.messages.append(message)
         return message
